@@ -1,0 +1,190 @@
+#include <striate/kernels/impl.h>
+
+#include <striate/core/parallel.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <mutex>
+
+namespace striate::kernels {
+namespace {
+
+struct Lists {
+  std::map<std::string, std::vector<std::unique_ptr<Entry>>> entries;
+  std::map<std::string, std::function<Cost(const Problem&)>> costs;
+};
+
+Lists& lists() {
+  static Lists all;
+  return all;
+}
+
+struct Forced {
+  std::mutex mutex;
+  std::string rules;
+};
+
+Forced& forced_rules() {
+  static Forced* rules = [] {
+    auto* made = new Forced;  // lives as long as the process: entries may ask at exit
+    if (const char* text = std::getenv("STRIATE_KERNELS")) made->rules = text;
+    return made;
+  }();
+  return *rules;
+}
+
+/// Return the entry's name that the rules force on the operation, or "auto".
+std::string forced_name(const std::string& rules, const std::string& operation) {
+  std::string own = "", all = "auto";
+  for (size_t begin = 0; begin < rules.size();) {
+    const size_t end = std::min(rules.find(',', begin), rules.size());
+    const std::string rule = rules.substr(begin, end - begin);
+    const size_t equals = rule.find('=');
+    if (equals == std::string::npos)
+      throw KernelError("kernel rules read operation=entry,...", "'" + rules + "'");
+    const std::string key = rule.substr(0, equals), value = rule.substr(equals + 1);
+    if (key == operation) own = value;
+    if (key == "*") all = value;
+    begin = end + 1;
+  }
+  return own.empty() ? all : own;
+}
+
+std::string describe(const Problem& problem) {
+  std::string text = problem.operation + " of";
+  for (const auto& input : problem.inputs) text += " " + input.shape.to_string();
+  return text;
+}
+
+}  // namespace
+
+Register::Register(Entry entry) {
+  const std::string operation = entry.operation;
+  lists().entries[operation].push_back(std::make_unique<Entry>(std::move(entry)));
+}
+
+RegisterCost::RegisterCost(const std::string& operation,
+                           std::function<Cost(const Problem&)> cost) {
+  lists().costs[operation] = std::move(cost);
+}
+
+Entry reference_entry(std::string operation,
+                      std::function<void(const Problem&, const Arguments&)> run,
+                      double efficiency) {
+  Entry entry;
+  entry.operation = std::move(operation);
+  entry.name = "reference";
+  entry.declines = [](const Problem&) { return std::string(); };
+  entry.prepare = [run](const Problem& problem) {
+    Prepared prepared;
+    prepared.kernel = make_kernel([problem, run](const Arguments& a) { run(problem, a); });
+    return prepared;
+  };
+  entry.efficiency = [efficiency](const Problem&) { return efficiency; };
+  return entry;
+}
+
+Cost cost_of(const Problem& problem) {
+  const auto found = lists().costs.find(problem.operation);
+  if (found != lists().costs.end()) return found->second(problem);
+  Cost cost;
+  for (const auto* values : {&problem.inputs, &problem.outputs})
+    for (const auto& v : *values)
+      cost.bytes += static_cast<double>(v.shape.elements()) * static_cast<double>(size_of(v.dtype));
+  return cost;
+}
+
+double roofline_seconds(const Problem& problem) {
+  // Nominal figures of one AVX2 core at 3.2 GHz and of two memory channels: they rank, not promise.
+  const double flops_per_second = 102.4e9 * problem.threads, bytes_per_second = 20e9;
+  const Cost cost = cost_of(problem);
+  return std::max(cost.flops / flops_per_second, cost.bytes / bytes_per_second) + 1e-7;
+}
+
+std::vector<const Entry*> entries(const std::string& operation, DeviceType device) {
+  std::vector<const Entry*> found;
+  const auto list = lists().entries.find(operation);
+  if (list == lists().entries.end()) return found;
+  for (const auto& entry : list->second)
+    if (entry->device == device) found.push_back(entry.get());
+  std::sort(found.begin(), found.end(), [](const Entry* a, const Entry* b) {
+    const bool last_a = a->name == "reference", last_b = b->name == "reference";
+    return last_a != last_b ? last_b : a->name < b->name;
+  });
+  return found;
+}
+
+std::vector<std::string> operations_with_entries() {
+  std::vector<std::string> names;
+  for (const auto& [name, list] : lists().entries) names.push_back(name);
+  return names;
+}
+
+Choice choose(const Problem& problem) {
+  Choice choice;
+  const std::string rules = forced();
+  const std::string wanted = forced_name(rules, problem.operation);
+  for (const Entry* entry : entries(problem.operation, problem.device.type)) {
+    Candidate candidate{entry, entry->declines(problem), 0};
+    candidate.estimate_seconds = roofline_seconds(problem) / entry->efficiency(problem);
+    choice.candidates.push_back(std::move(candidate));
+  }
+  std::stable_sort(choice.candidates.begin(), choice.candidates.end(),
+                   [](const Candidate& a, const Candidate& b) {
+                     return a.estimate_seconds < b.estimate_seconds;
+                   });
+  if (choice.candidates.empty())
+    throw KernelError("the operation has no kernel on " + problem.device.to_string(),
+                      describe(problem));
+  // `*=name` forces an entry only where an operation has one of that name.
+  bool named = false, own_rule = forced_name("*=auto," + rules, problem.operation) == wanted &&
+                                 rules.find(problem.operation + "=") != std::string::npos;
+  for (const Candidate& candidate : choice.candidates) named |= candidate.entry->name == wanted;
+  const bool is_forced = wanted != "auto" && (named || own_rule);
+  if (is_forced && !named) {
+    std::string names;
+    for (const Candidate& c : choice.candidates) names += (names.empty() ? "" : ", ") + c.entry->name;
+    throw KernelError("no entry '" + wanted + "' for " + problem.operation, "entries " + names);
+  }
+  for (Candidate& candidate : choice.candidates) {
+    if (is_forced && candidate.entry->name != wanted) continue;
+    if (is_forced && !candidate.reason.empty())
+      throw KernelError("the forced entry '" + wanted + "' declines: " + candidate.reason,
+                        describe(problem));
+    if (!candidate.reason.empty()) continue;
+    try {
+      choice.prepared = candidate.entry->prepare(problem);
+    } catch (const KernelError& error) {  // a guest library refused after all: the next one serves
+      if (is_forced) throw;
+      candidate.reason = error.what();
+      continue;
+    }
+    choice.entry = candidate.entry;
+    choice.why = is_forced ? "forced by '" + rules + "'"
+                 : choice.candidates.size() == 1 ? "the only entry"
+                                                 : "lowest estimate of those that accept";
+    if (choice.prepared.inputs.empty()) choice.prepared.inputs.resize(problem.inputs.size());
+    if (choice.prepared.outputs.empty()) choice.prepared.outputs.resize(problem.outputs.size());
+    return choice;
+  }
+  std::string reasons;
+  for (const Candidate& c : choice.candidates) reasons += " " + c.entry->name + ": " + c.reason + ";";
+  throw KernelError("no kernel accepts the problem (" + reasons + " )", describe(problem));
+}
+
+std::string force(const std::string& rules) {
+  forced_name(rules, "");  // throws when malformed
+  std::lock_guard<std::mutex> lock(forced_rules().mutex);
+  std::string before = rules;
+  before.swap(forced_rules().rules);
+  return before;
+}
+
+std::string forced() {
+  std::lock_guard<std::mutex> lock(forced_rules().mutex);
+  return forced_rules().rules;
+}
+
+}  // namespace striate::kernels
