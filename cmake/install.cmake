@@ -1,6 +1,7 @@
 # What `cmake --install` copies, and the package that find_package(striate CONFIG) reads. Everything
 # is found relative to the library, so an installation may be moved.
 include(CMakePackageConfigHelpers)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME library)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/striate)
 
 install(TARGETS striate EXPORT striate LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

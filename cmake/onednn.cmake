@@ -77,6 +77,7 @@ if(NOT EXISTS ${private_library})
     return()
   endif()
   set(copy ${onednn_folder}/libstriate_dnnl.so)
+  file(MAKE_DIRECTORY ${onednn_folder})
   file(COPY_FILE ${library} ${copy})
   file(CHMOD ${copy} PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE
        GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)

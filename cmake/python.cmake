@@ -1,4 +1,5 @@
-# striate._striate, built into python/striate/ so that the folder can be imported in place.
+# striate._striate. The build in build/ puts it into python/striate/, so that the folder can be
+# imported in place; any other build makes a python/striate/ of its own with links to the sources.
 set(reason "")
 find_package(Python 3.9 QUIET COMPONENTS Interpreter Development.Module)
 file(GLOB STRIATE_BINDINGS CONFIGURE_DEPENDS python/bindings/*.cpp)
@@ -28,8 +29,19 @@ endif()
 pybind11_add_module(_striate ${STRIATE_BINDINGS})
 target_link_libraries(_striate PRIVATE striate)
 target_compile_options(_striate PRIVATE -Wall -Wextra)
+set(module_folder ${PROJECT_SOURCE_DIR}/python/striate)
+if(NOT PROJECT_BINARY_DIR STREQUAL ${PROJECT_SOURCE_DIR}/build)
+  set(module_folder ${PROJECT_BINARY_DIR}/python/striate)
+  file(MAKE_DIRECTORY ${module_folder})
+  file(GLOB parts CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/python/striate
+       LIST_DIRECTORIES true python/striate/*)
+  list(FILTER parts EXCLUDE REGEX "\\.so$|__pycache__")
+  foreach(part ${parts})
+    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/python/striate/${part} ${module_folder}/${part} SYMBOLIC)
+  endforeach()
+endif()
 set_target_properties(_striate PROPERTIES
-  LIBRARY_OUTPUT_DIRECTORY ${PROJECT_SOURCE_DIR}/python/striate
+  LIBRARY_OUTPUT_DIRECTORY ${module_folder}
   INSTALL_RPATH "$ORIGIN/lib")
 install(TARGETS _striate LIBRARY DESTINATION . COMPONENT python EXCLUDE_FROM_ALL)
 message(STATUS "Python module: for ${Python_EXECUTABLE} with pybind11 ${pybind11_VERSION}")
