@@ -32,6 +32,11 @@ class Json {
     json.value_ = Object(members);
     return json;
   }
+  static Json object(Object members) {
+    Json json;
+    json.value_ = std::move(members);
+    return json;
+  }
   static Json array() { return Json(Array()); }
 
   bool is_null() const { return std::holds_alternative<std::monostate>(value_); }

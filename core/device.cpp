@@ -1,0 +1,121 @@
+#include <striate/core/device.h>
+#include <striate/core/error.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+namespace striate {
+namespace {
+
+constexpr size_t kCacheLine = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kAddressSpace = size_t{1} << 47;
+
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.rfind("model name", 0) == 0) {
+      const size_t colon = line.find(": ");
+      if (colon != std::string::npos) return line.substr(colon + 2);
+    }
+  return "CPU";
+}
+
+const char* instruction_set() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return "AVX-512";
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "AVX2";
+  return "SSE2";
+#else
+  return "portable code";
+#endif
+}
+
+class CpuBackend : public Backend {
+ public:
+  void* allocate(size_t bytes, int) override {
+    void* data = nullptr;
+    const size_t alignment = bytes >= kHugePage ? kHugePage : kCacheLine;
+    // Beyond the address space some allocators end the process instead of saying no.
+    if (bytes > kAddressSpace || posix_memalign(&data, alignment, bytes ? bytes : 1) != 0)
+      throw OutOfMemoryError("the CPU's memory has no room for a tensor",
+                             std::to_string(bytes) + " bytes asked",
+                             "Use a smaller batch or close other programs");
+    // A page fault each 2 MiB instead of each 4 KiB; where it is not allowed nothing is lost.
+    if (bytes >= kHugePage) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+    return data;
+  }
+
+  void release(void* data, size_t, int) noexcept override { std::free(data); }
+
+  void copy_to_host(void* host, const void* data, size_t bytes, int) override {
+    if (bytes) std::memcpy(host, data, bytes);
+  }
+
+  void copy_from_host(void* data, const void* host, size_t bytes, int) override {
+    if (bytes) std::memcpy(data, host, bytes);
+  }
+
+  std::string describe(int) const override { return cpu_name() + ", " + instruction_set(); }
+
+  int count() const override { return 1; }
+};
+
+/// The backend of each kind; filled before main for the CPU, by the plug-in for CUDA.
+std::atomic<Backend*>& slot(DeviceType type) {
+  static CpuBackend cpu;
+  static std::array<std::atomic<Backend*>, 2> slots = {&cpu, nullptr};
+  return slots[static_cast<size_t>(type)];
+}
+
+}  // namespace
+
+std::string Device::to_string() const {
+  return type == DeviceType::kCpu ? "cpu" : "cuda:" + std::to_string(index);
+}
+
+Backend& backend(DeviceType type) {
+  Backend* found = slot(type).load(std::memory_order_acquire);
+  if (!found)
+    throw DeviceError("device 'cuda' needs the CUDA plug-in, which this build does not have", "",
+                      "Use device 'cpu', which works everywhere");
+  return *found;
+}
+
+void register_backend(DeviceType type, Backend* backend) {
+  slot(type).store(backend, std::memory_order_release);
+}
+
+Device device_from_name(const std::string& name) {
+  if (name == "cpu") return {};
+  if (name == "auto") {
+    Backend* cuda = slot(DeviceType::kCuda).load(std::memory_order_acquire);
+    return cuda && cuda->count() > 0 ? Device{DeviceType::kCuda, 0} : Device{};
+  }
+  const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&
+                        name.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (name != "cuda" && !numbered)
+    throw DeviceError("a device is 'auto', 'cpu', 'cuda' or 'cuda:<number>'", "'" + name + "'");
+  const Device device{DeviceType::kCuda, numbered ? std::atoi(name.c_str() + 5) : 0};
+  const int count = backend(DeviceType::kCuda).count();
+  if (device.index >= count)
+    throw DeviceError("this machine has " + std::to_string(count) + " CUDA devices",
+                      "'" + name + "'", "Use device 'cpu', which works everywhere");
+  return device;
+}
+
+std::vector<Device> devices() {
+  std::vector<Device> all = {Device{}};
+  if (Backend* cuda = slot(DeviceType::kCuda).load(std::memory_order_acquire))
+    for (int i = 0; i < cuda->count(); ++i) all.push_back({DeviceType::kCuda, i});
+  return all;
+}
+
+}  // namespace striate
