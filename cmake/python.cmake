@@ -26,7 +26,7 @@ if(reason)
   message(FATAL_ERROR "STRIATE_PYTHON=ON: ${reason}")
 endif()
 
-pybind11_add_module(_striate ${STRIATE_BINDINGS})
+pybind11_add_module(_striate NO_EXTRAS ${STRIATE_BINDINGS})
 target_link_libraries(_striate PRIVATE striate)
 target_compile_options(_striate PRIVATE -Wall -Wextra)
 set(module_folder ${PROJECT_SOURCE_DIR}/python/striate)

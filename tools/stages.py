@@ -1,0 +1,229 @@
+"""The stages of ./tools/test: each runs its tests and counts what became of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from environment import (
+    BUILD,
+    PYTHON,
+    ROOT,
+    VENV,
+    Failed,
+    compile_targets,
+    configure,
+    environment,
+    fetch_googletest,
+    run,
+    run_main,
+    set_up,
+    stage,
+)
+
+REPORTS = BUILD / "reports"
+ACCEPTED_SKIP = "no real GPU"
+
+
+@dataclass
+class Count:
+    """What became of tests; the lists hold one line each for those that did not pass."""
+
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def add(self, other: Count) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {len(self.failed)} failed, {len(self.skipped)} skipped"
+
+
+def read_report(file: Path, command: list, code: int) -> Count:
+    """Count the test cases in a JUnit file, as GoogleTest and pytest write them."""
+    count = Count()
+    cases = list(xml.parse(file).iter("testcase")) if file.exists() else []
+    for case in cases:
+        name = f"{case.get('classname')}.{case.get('name')}"
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            count.failed.append(name)
+        elif skipped is None:
+            count.passed += 1
+        else:
+            reason = skipped.get("message") or "no reason given"
+            if ACCEPTED_SKIP in reason:
+                count.skipped.append(f"{name}: {ACCEPTED_SKIP}")
+            else:
+                # A test that does not run is no test that passed: something is not installed.
+                count.failed.append(f"{name}: skipped without excuse: {reason}")
+    if not cases or (code != 0 and not count.failed):
+        count.failed.append(f"{command[0]} ended with exit code {code} and {len(cases)} results")
+    return count
+
+
+def run_reported(command: list, report: str, option: str, long: bool) -> Count:
+    """Run a test program that writes a JUnit file and count what it says."""
+    file = REPORTS / report
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    words = [str(word) for word in [*command, f"{option}{file}"]]
+    variables = {**environment(), "CMAKE_PREFIX_PATH": str(BUILD / "install")}
+    if long:
+        variables["STRIATE_LONG"] = "1"
+    code = subprocess.call(words, cwd=ROOT, env=variables)
+    return read_report(file, words, code)
+
+
+def check(name: str, action) -> Count:
+    """Count an action as one test that fails when it raises Failed."""
+    try:
+        action()
+    except Failed as failure:
+        return Count(failed=[f"{name}: {failure}"])
+    return Count(passed=1)
+
+
+# --- the stages -----------------------------------------------------------------------------------
+
+
+def googletests(folder: Path, long: bool, *options: str) -> Count:
+    """Build the C++ tests in a folder and run them."""
+    with stage(f"compiling the C++ tests in {folder.relative_to(ROOT)}/"):
+        configure(folder, "-DSTRIATE_TESTS=ON", *options)
+        compile_targets(folder, "striate_tests")
+    with stage("running the C++ tests"):
+        return run_reported([folder / "bin" / "striate_tests", "--gtest_brief=1"],
+                            f"{folder.name}.xml", "--gtest_output=xml:", long)  # fmt: skip
+
+
+def cpp(long: bool) -> Count:
+    """C++ tests (GoogleTest); --long: also under ASan, under UBSan and without oneDNN"""
+    fetch_googletest()
+    count = googletests(BUILD, long)
+    if long:
+        no_python = "-DSTRIATE_PYTHON=OFF"
+        debug = "-DCMAKE_BUILD_TYPE=RelWithDebInfo"
+        for name, options in {
+            "asan": [debug, "-DSTRIATE_SANITIZE=address"],
+            "ubsan": [debug, "-DSTRIATE_SANITIZE=undefined"],
+            "own-kernels": ["-DSTRIATE_ONEDNN=OFF"],
+        }.items():
+            count.add(googletests(BUILD / name, False, no_python, *options))
+    return count
+
+
+def python(long: bool) -> Count:
+    """Python tests (pytest), with the outside C++ project; --long: also the wheel"""
+    with stage("installing into build/install/ for the outside project"):
+        run(["cmake", "--install", BUILD, "--prefix", BUILD / "install"])
+    with stage("running the Python tests"):
+        count = run_reported([PYTHON, "-m", "pytest", "-q"], "python.xml", "--junitxml=", long)
+    if long:
+        with stage("building the wheel and installing it offline"):
+            count.add(check("wheel", wheel))
+    return count
+
+
+def wheel() -> None:
+    """Build the wheel, install it offline in a place of its own, use it from Python and C++."""
+    dist, venv = BUILD / "dist", BUILD / "wheel-venv"
+    shutil.rmtree(dist, ignore_errors=True)
+    run([PYTHON, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", dist, ROOT])
+    (file,) = dist.glob("striate-*.whl")
+    if file.stat().st_size > 30e6:
+        raise Failed(f"{file.name} has {file.stat().st_size / 1e6:.1f} MB, more than 30")
+    run([PYTHON, "-m", "venv", "--clear", venv])
+    wheel_python = venv / "bin" / "python"
+    run([wheel_python, "-m", "pip", "install", "--no-index", "--no-deps", file])
+    # numpy and the like are borrowed from .venv/: what lies there comes after the installed wheel.
+    (ours,) = VENV.glob("lib/python3*/site-packages")
+    (theirs,) = venv.glob("lib/python3*/site-packages")
+    (theirs / "borrowed.pth").write_text(f"{ours}\n")
+    code = "import striate as st; print(st.__file__, st.ops.relu(st.Tensor([-1.0, 2.0])).numpy())"
+    said = run([wheel_python, "-c", code], cwd=venv)
+    if str(theirs) not in said or "[0. 2.]" not in said:
+        raise Failed(f"the installed wheel said {said}")
+    package = run([wheel_python, "-m", "striate", "--cmake-dir"], cwd=venv).strip()
+    outside = BUILD / "wheel-embedding"
+    run(["cmake", "-S", ROOT / "tests/embedding", "-B", outside, f"-Dstriate_DIR={package}"])
+    run(["cmake", "--build", outside])
+
+
+def cuda(long: bool) -> Count:
+    """CUDA kernels under the stand-in runtime (none in this version)"""
+    print("   holds no tests yet in this version: CUDA kernels arrive in a later one")
+    return Count()
+
+
+def vendor(long: bool) -> Count:
+    """cuDNN, cuBLASLt and NCCL as guests (none in this version)"""
+    print("   holds no tests yet in this version: CUDA kernels arrive in a later one")
+    return Count()
+
+
+def data(long: bool) -> Count:
+    """Fashion-MNIST is there and each of its files is the published one"""
+    call = "import striate; (x, y), (u, v) = striate.data.fashion_mnist(); print(len(x), len(u))"
+    with stage("reading Fashion-MNIST"):
+
+        def read() -> None:
+            said = run([PYTHON, "-c", call])
+            if said.split() != ["60000", "10000"]:
+                raise Failed(f"unexpected sizes: {said}")
+
+        return check("fashion_mnist", read)
+
+
+STAGES = {function.__name__: function for function in (cpp, python, cuda, vendor, data)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./tools/test", description="Run the tests of striate.")
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=" ".join(STAGES))
+    parser.add_argument("--long", action="store_true", help="what is too slow for every commit")
+    parser.add_argument("--list", action="store_true", help="say what the stages are, run nothing")
+    parser.add_argument("--no-cuda", action="store_true", help="leave out cuda and vendor")
+    parser.add_argument("--no-apt", action="store_true", help="never install a system package")
+    options = parser.parse_args()
+    for name in options.stages:
+        if name not in STAGES:
+            parser.error(f"no stage '{name}', there are: {' '.join(STAGES)}")
+    if options.list:
+        for name, function in STAGES.items():
+            print(f"{name:8}{function.__doc__}")
+        return 0
+
+    total = Count()
+    try:
+        set_up(options.no_apt, extras=("view", "test"))
+        for name in options.stages or STAGES:
+            print(f"== stage {name}", flush=True)
+            if options.no_cuda and name in ("cuda", "vendor"):
+                total.skipped.append(f"stage {name}: switched off by --no-cuda")
+                continue
+            count = STAGES[name](options.long)
+            print(f"   {name}: {count}", flush=True)
+            total.add(count)
+    except Failed as failure:
+        total.failed.append(str(failure))
+    for kind, lines in (("skipped", total.skipped), ("failed", total.failed)):
+        for line in lines:
+            print(f"{kind}: {line}")
+    print(total)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)
+    os.chdir(ROOT)
+    run_main(main)
