@@ -35,6 +35,10 @@ class MustInstall(Exception):
 class Failed(Exception):
     """A step of the set-up failed; its output has been printed."""
 
+    def __init__(self, text: str, code: int = 1):
+        super().__init__(text)
+        self.code = code
+
 
 # --- printing and running -------------------------------------------------------------------------
 
@@ -65,7 +69,8 @@ def run(command: list, quiet: bool = True, **options) -> str:
     )
     if result.returncode != 0:
         print(result.stdout or "", end="")
-        raise Failed(f"failed with exit code {result.returncode}: {' '.join(words)}")
+        text = f"failed with exit code {result.returncode}: {' '.join(words)}"
+        raise Failed(text, result.returncode)
     return result.stdout or ""
 
 
@@ -207,8 +212,21 @@ def build_library() -> None:
 
 def fetch_fashion_mnist() -> None:
     """Have the package find Fashion-MNIST, or fetch it from Debian's package the first time."""
+    code = """
+import striate, sys
+try:
+    striate.data.fashion_mnist()
+except striate.FileError as error:
+    print(error)
+    sys.exit(3)"""
     with stage("Fashion-MNIST (31 MB to fetch where this machine has none)"):
-        run([PYTHON, "-c", "import striate; striate.data.fashion_mnist()"])
+        try:
+            run([PYTHON, "-c", code])
+        except Failed as failure:
+            # The message of the package says what to type.
+            if failure.code == 3:
+                raise MustInstall("Fashion-MNIST must be had first, see above") from None
+            raise
 
 
 def fetch_googletest() -> None:
