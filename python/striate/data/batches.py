@@ -18,7 +18,7 @@ class Batches:
 
     x, y: arrays [N, ...] of the same N, or lists, tuples, or dicts of such arrays for several
         inputs or outputs; a batch has the same structure. Without y a batch is x alone.
-        Arrays that are not contiguous are copied once, here.
+        Arrays that are not contiguous or of alien byte order are copied once, here.
     batch_size: samples in a batch; the last one may be smaller
     shuffle: a new order in each epoch; False keeps the order of the arrays, for evaluation
     seed: epoch e of seed s has the same order on every machine and for every numpy
@@ -34,9 +34,9 @@ class Batches:
     >>> len(batches)
     3
     >>> [y.tolist() for x, y in batches]                               # epoch 0
-    [[3, 4], [0, 1], [2]]
+    [[3, 2], [0, 1], [4]]
     >>> [y.tolist() for x, y in batches]                               # epoch 1
-    [[0, 1], [3, 2], [4]]
+    [[0, 3], [4, 2], [1]]
     >>> [x["left"].shape for x in Batches({"left": x}, batch_size=4, shuffle=False)]
     [(4, 2), (1, 2)]
     """
@@ -110,7 +110,7 @@ class Batches:
         >>> again = Batches(np.arange(6), batch_size=2, seed=3)
         >>> again.restore(state)
         >>> [first.tolist()] + [x.tolist() for x in again]
-        [[0, 5], [4, 3], [1, 2]]
+        [[1, 5], [2, 4], [3, 0]]
         """
         epoch, position = self._epoch, self._position
         if position >= len(self) * self.batch_size or position >= self.samples:
@@ -200,7 +200,7 @@ def _as_array(value: Any, name: str) -> np.ndarray:
         )
     if array.ndim == 0:
         raise _error(f"{name} must be [N, ...]", f"a single {array.dtype}")
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
 def _count_samples(columns: list[tuple[str, np.ndarray]]) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import math
 import os
 import struct
 import zlib
@@ -17,11 +19,14 @@ from ..errors import FileError
 _MAX_COMPRESSION = 1032
 
 
-def read_idx(file: str | os.PathLike[str], dimensions: int | None = None) -> np.ndarray:
+def read_idx(
+    file: str | os.PathLike[str], dimensions: int | None = None, sha256: str | None = None
+) -> np.ndarray:
     """Read a gzipped IDX file of bytes.
 
     file: path of an `...-idx3-ubyte.gz` (images) or `...-idx1-ubyte.gz` (labels)
     dimensions: refuse a file that has another number of dimensions; None takes any from 1 to 4
+    sha256: refuse a file whose unpacked bytes have another SHA-256, in hexadecimal
 
     Returns: uint8 array of the shape that the file states, owned and writable.
     Raises: FileError that names the file and the reason: absent, not gzip, truncated, a wrong
@@ -40,17 +45,13 @@ def read_idx(file: str | os.PathLike[str], dimensions: int | None = None) -> np.
         content = path.read_bytes()
     except OSError as error:
         raise _refused(path, "it cannot be read", error.strerror or str(error)) from error
-    return decode_idx(content, path, dimensions)
-
-
-def decode_idx(content: bytes, path: Path, dimensions: int | None = None) -> np.ndarray:
-    """Decode the bytes of a gzipped IDX file as `read_idx` does; `path` is for the messages."""
     if content[:2] != b"\x1f\x8b":
         raise _refused(path, "it must be gzip (1f 8b)", content[:2].hex(" ") or "an empty file")
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            shape = _read_shape(stream, path, dimensions)
-            size = int(np.prod(shape, dtype=object))
+            header = _read_header(stream, path, dimensions)
+            shape = struct.unpack_from(f">{header[3]}I", header, 4)
+            size = math.prod(shape)
             if size > len(content) * _MAX_COMPRESSION:
                 raise _refused(
                     path, f"its header states {size} bytes", f"{len(content)} compressed"
@@ -62,10 +63,15 @@ def decode_idx(content: bytes, path: Path, dimensions: int | None = None) -> np.
     if len(data) != size:
         found = f"{len(data)}" if len(data) < size else "more"
         raise _refused(path, f"its header states {size} bytes of data", found)
+    if sha256 is not None:
+        digest = hashlib.sha256(header)
+        digest.update(data)
+        if digest.hexdigest() != sha256:
+            raise _refused(path, f"its content must have SHA-256 {sha256}", digest.hexdigest())
     return np.frombuffer(data, np.uint8).reshape(shape).copy()
 
 
-def _read_shape(stream: gzip.GzipFile, path: Path, dimensions: int | None) -> tuple[int, ...]:
+def _read_header(stream: gzip.GzipFile, path: Path, dimensions: int | None) -> bytes:
     magic = stream.read(4)
     if len(magic) < 4:
         raise _refused(path, "an IDX file has a header of at least 8 bytes", f"{len(magic)}")
@@ -77,10 +83,10 @@ def _read_shape(stream: gzip.GzipFile, path: Path, dimensions: int | None) -> tu
     if not 1 <= rank <= 4 or dimensions not in (None, rank):
         wanted = "1 to 4" if dimensions is None else dimensions
         raise _refused(path, f"it must have {wanted} dimensions", f"{rank}")
-    header = stream.read(4 * rank)
-    if len(header) < 4 * rank:
-        raise _refused(path, f"{rank} dimensions need {4 * rank} bytes", f"{len(header)}")
-    return struct.unpack(f">{rank}I", header)
+    sizes = stream.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise _refused(path, f"{rank} dimensions need {4 * rank} bytes", f"{len(sizes)}")
+    return magic + sizes
 
 
 def _refused(path: Path, rule: str, values: str) -> FileError:

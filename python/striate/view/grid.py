@@ -30,7 +30,11 @@ def draw_images(
     height, width = pictures.shape[1:3]
     cell = 1.25
     figure = Picture(
-        figsize=(cell * columns + 0.2, (cell * height / width + 0.19 * lines + 0.08) * rows + 0.2),
+        # The line below the grid needs its room even when there is only one picture.
+        figsize=(
+            max(cell * columns, 2.4) + 0.2,
+            (cell * height / width + 0.19 * lines + 0.08) * rows + 0.2,
+        ),
         layout="constrained",
     )
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, hspace=0.02, wspace=0.02)
