@@ -38,7 +38,7 @@ def main() -> int:
     model.summary()
     steps = EPOCHS * -(-len(x_train) // BATCH_SIZE)
     model.compile(
-        optimizer=st.Adam(st.OneCycle(max_learning_rate=3e-3, total_steps=steps)),
+        optimizer=st.Adam(st.OneCycle(max_learning_rate=5e-3, total_steps=steps)),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

@@ -28,15 +28,11 @@ def draw_images(
     rows = -(-count // columns)
     lines = 0 if truth is None and guess is None else 1 if truth is None or guess is None else 2
     height, width = pictures.shape[1:3]
-    cell = 1.25
-    figure = Picture(
-        # The line below the grid needs its room even when there is only one picture.
-        figsize=(
-            max(cell * columns, 2.4) + 0.2,
-            (cell * height / width + 0.19 * lines + 0.08) * rows + 0.2,
-        ),
-        layout="constrained",
-    )
+    cell = 1.25  # inches; a line of text is 0.19 high
+    cell_height = cell * height / width + 0.19 * lines + 0.08
+    # The line below the grid needs its room even when there is only one picture.
+    size = (max(cell * columns, 2.4) + 0.2, cell_height * rows + 0.2)
+    figure = Picture(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, hspace=0.02, wspace=0.02)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for i, panel in enumerate(panels):
