@@ -98,7 +98,8 @@ std::vector<Value> emit(const Operation& op, std::shared_ptr<const void> options
                        std::to_string(inputs.size()));
     for (size_t i = 0; i < inputs.size(); ++i)
       if (!inputs[i] && !op.optional(i))
-        throw ShapeError(op.name + " needs its input '" + op.inputs[i] + "'");
+        throw ShapeError(op.name + " needs its input '" +
+                         op.inputs[std::min(i, op.inputs.size() - 1)] + "'");
     node->outputs = op.infer(signature);
   } catch (Error& error) {
     error.set_layer(scope.layer.empty() ? op.name : scope.layer);

@@ -105,10 +105,11 @@ struct Operation {
   /// Return a gradient per input (an empty Value: none) from one per output (likewise).
   /// Absent: a named error when somebody differentiates through it.
   std::function<std::vector<Value>(const Node&, const std::vector<Value>& output_gradients)>
-      gradient;
+      gradient = {};
   /// Replace the node when a program is made, by values one per output: dropout and batch norm
   /// differ between training and inference. Absent: it is copied.
-  std::function<std::vector<Value>(const Node&, const std::vector<Value>& inputs, Lowering&)> lower;
+  std::function<std::vector<Value>(const Node&, const std::vector<Value>& inputs, Lowering&)>
+      lower = {};
   bool is_public = true;  // offered as st.ops.<name>
 
   bool shape_only(size_t input) const;
@@ -134,8 +135,10 @@ Value apply(const std::string& name, std::vector<Value> inputs, Options options)
   return emit(operation(name), std::make_shared<Options>(std::move(options)),
               std::move(inputs))[0];
 }
+/// The same with the operation's default options.
 inline Value apply(const std::string& name, std::vector<Value> inputs) {
-  return apply(name, std::move(inputs), NoOptions{});
+  const Operation& op = operation(name);
+  return emit(op, op.options.make(), std::move(inputs))[0];
 }
 /// The same for an operation with several outputs.
 template <class Options>
