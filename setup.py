@@ -57,13 +57,11 @@ class CMakeBuild(build_ext):
             f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             "-DSTRIATE_PYTHON=ON",
         ]  # fmt: skip
-        if editable:
-            configure += ["-DSTRIATE_TESTS=auto"]
-        else:
+        if not editable:
             configure += ["-DSTRIATE_TESTS=OFF", "-DCMAKE_INSTALL_LIBDIR=lib"]
-            prefix = onednn_prefix()
-            if prefix:
-                configure += [f"-DSTRIATE_ONEDNN_ROOT={prefix}"]
+        prefix = onednn_prefix()
+        if prefix:
+            configure += [f"-DSTRIATE_ONEDNN_ROOT={prefix}"]
         cache = folder / "CMakeCache.txt"
         ninja = shutil.which("ninja")
         if ninja and (not cache.exists() or "CMAKE_GENERATOR:INTERNAL=Ninja" in cache.read_text()):

@@ -8,7 +8,7 @@ if(NOT STRIATE_BINDINGS)
 elseif(NOT Python_Development.Module_FOUND)
   set(reason "no headers of Python >= 3.9")
 else()
-  if(NOT pybind11_DIR)
+  if(NOT EXISTS "${pybind11_DIR}/pybind11Config.cmake")  # or it was in an environment now gone
     execute_process(COMMAND ${Python_EXECUTABLE} -m pybind11 --cmakedir
                     OUTPUT_VARIABLE pybind11_hint OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
   endif()
