@@ -1,0 +1,170 @@
+// Convolution by Winograd's method on the CPU: entries `winograd`, F(4x4, 3x3), and `winograd_2x2`,
+// F(2x2, 3x3), for conv2d, conv2d_backward_input and conv2d_backward_weight.
+//
+// They take windows of 3x3, stride 1, one group, any padding and any extent. Images lie in blocks of
+// 8 or 16 channels, filters in squares of 8x8 or 16x16. F(4x4) multiplies 4 times less than the
+// definition and its rms error is about twice that of direct sums; it declines exact problems. F(2x2)
+// multiplies 2.25 times less and is as exact as direct sums.
+//
+// A tile spreads a NaN or infinity of its input over all its outputs: there may be NaN in outputs up
+// to 3 pixels from those that direct sums would make non-finite. In backward_weight one non-finite
+// value makes all 3x3 weights of its channel NaN. The kernels: simd/winograd_*.h.
+#include <striate/kernels/activation_value.h>
+#include <striate/kernels/conv2d.h>
+#include <striate/kernels/simd/conv_kernels.h>
+
+namespace striate::kernels {
+namespace {
+
+using simd::ConvKernels;
+using simd::Finish;
+using simd::WinogradKernels;
+using simd::WinogradPlan;
+
+/// One of the two sizes of tiles.
+struct Method {
+  const char* name;
+  WinogradKernels ConvKernels::*kernels;
+  int64_t out;  // outputs of a tile in each direction
+  bool exact;   // as exact as direct sums
+};
+constexpr Method kFour = {"winograd", &ConvKernels::winograd_4x4, 4, false};
+constexpr Method kTwo = {"winograd_2x2", &ConvKernels::winograd_2x2, 2, true};
+
+const ConvKernels* kernels_for(const Conv2dShape& s) { return simd::conv_kernels(s.C, s.K); }
+
+Layout images(const ConvKernels& k) {
+  return Layout::parse("aDbc" + std::to_string(k.lanes) + "d");
+}
+Layout filters(const ConvKernels& k) {
+  const std::string lanes = std::to_string(k.lanes);
+  return Layout::parse("ADbc" + lanes + "d" + lanes + "a");
+}
+
+std::string declines(const Problem& problem, const Method& method) {
+  for (const auto& v : problem.inputs)
+    if (v.dtype != DType::kF32) return std::string("takes float32, got ") + name_of(v.dtype);
+  const Conv2dShape s = conv2d_shape(problem);
+  if (s.R != 3 || s.S != 3) return "takes windows of 3x3";
+  if (s.stride_h != 1 || s.stride_w != 1) return "takes stride 1";
+  if (s.dilation_h != 1 || s.dilation_w != 1) return "takes no dilation";
+  if (s.groups != 1) return "takes one group";
+  if (problem.exact && !method.exact)
+    return "its rounding error is twice that of direct sums, and exact sums are wanted";
+  if (!kernels_for(s)) return "needs AVX2 with fused multiply-add, or AVX-512";
+  return "";
+}
+
+WinogradPlan plan_of(const Problem& problem, const Conv2dShape& s) {
+  WinogradPlan plan;
+  plan.workers = problem.threads;
+  plan.n = s.N;
+  plan.in_h = s.H, plan.in_w = s.W, plan.in_c = s.C;
+  plan.out_h = s.P, plan.out_w = s.Q, plan.out_c = s.K;
+  plan.top = s.top, plan.left = s.left;
+  if (problem.operation == "conv2d_backward_input") {
+    std::swap(plan.in_h, plan.out_h);
+    std::swap(plan.in_w, plan.out_w);
+    std::swap(plan.in_c, plan.out_c);
+    plan.top = 2 - s.top, plan.left = 2 - s.left;
+    plan.flipped = true;
+  }
+  return plan;
+}
+
+float sigmoid(float v) { return static_cast<float>(activate(Activation::kSigmoid, v, 0)); }
+float tangent(float v) { return static_cast<float>(activate(Activation::kTanh, v, 0)); }
+
+std::string detail(const ConvKernels& k, const Method& method) {
+  const std::string out = std::to_string(method.out);
+  return "F(" + out + "x" + out + ",3x3) " + k.instruction_set;
+}
+
+Prepared prepare(const Problem& problem, const Method& method) {
+  const Conv2dShape s = conv2d_shape(problem);
+  const ConvKernels& table = *kernels_for(s);
+  const WinogradKernels kernels = table.*method.kernels;
+  WinogradPlan plan = plan_of(problem, s);
+  Prepared prepared;
+  prepared.detail = detail(table, method);
+  prepared.inputs.resize(problem.inputs.size());
+  prepared.outputs.resize(problem.outputs.size());
+  prepared.inputs[0] = images(table);
+
+  if (problem.operation == "conv2d_backward_weight") {
+    plan.bias = problem.get<Conv2dOptions>().bias;
+    kernels.plan_backward_weight(plan);
+    prepared.inputs[1] = images(table);
+    prepared.outputs[0] = filters(table);
+    prepared.kernel = make_kernel([plan, kernels](const Arguments& a) {
+      kernels.backward_weight(plan, static_cast<const float*>(a.inputs[0]),
+                              static_cast<const float*>(a.inputs[1]),
+                              static_cast<float*>(a.outputs[0]),
+                              plan.bias ? static_cast<float*>(a.outputs[1]) : nullptr,
+                              static_cast<float*>(a.workspace));
+    });
+  } else {
+    kernels.plan_forward(plan);
+    prepared.inputs[1] = filters(table);
+    prepared.outputs[0] = images(table);
+    Finish finish;
+    const bool forward = problem.operation == "conv2d";
+    const bool bias = forward && problem.has_input(2), residual = forward && problem.has_input(3);
+    if (forward) {
+      const auto& options = problem.get<Conv2dOptions>();
+      finish.activation = options.activation;
+      finish.slope = static_cast<float>(options.negative_slope);
+      if (options.activation == Activation::kSigmoid) finish.curve = sigmoid;
+      if (options.activation == Activation::kTanh) finish.curve = tangent;
+    }
+    if (residual) {
+      prepared.inputs[3] = images(table);
+      prepared.in_place.push_back({0, 3, false});
+    }
+    prepared.kernel = make_kernel([plan, kernels, finish, bias, residual](const Arguments& a) {
+      Finish now = finish;
+      if (bias) now.bias = static_cast<const float*>(a.inputs[2]);
+      if (residual) now.residual = static_cast<const float*>(a.inputs[3]);
+      kernels.forward(plan, static_cast<const float*>(a.inputs[0]),
+                      static_cast<const float*>(a.inputs[1]), now,
+                      static_cast<float*>(a.outputs[0]), static_cast<float*>(a.workspace));
+    });
+  }
+  prepared.workspace = static_cast<size_t>(plan.workspace);
+  return prepared;
+}
+
+/// The share of the roofline: fewer multiplications, but tiles and blocks that are partly empty.
+double efficiency(const Problem& problem, const Method& method) {
+  const Conv2dShape s = conv2d_shape(problem);
+  const ConvKernels* table = kernels_for(s);
+  if (!table) return 0.01;
+  const bool input = problem.operation == "conv2d_backward_input";
+  const auto filled = [](int64_t size, int64_t block) {
+    return static_cast<double>(size) / static_cast<double>((size + block - 1) / block * block);
+  };
+  const double used = filled(input ? s.H : s.P, method.out) * filled(input ? s.W : s.Q, method.out) *
+                      filled(s.C, table->lanes) * filled(s.K, table->lanes);
+  return (method.out == 4 ? 2.0 : 1.4) * used;
+}
+
+void add(const char* operation, const Method& method) {
+  Entry entry;
+  entry.operation = operation;
+  entry.name = method.name;
+  entry.declines = [method](const Problem& p) { return declines(p, method); };
+  entry.prepare = [method](const Problem& p) { return prepare(p, method); };
+  entry.efficiency = [method](const Problem& p) { return efficiency(p, method); };
+  Register(std::move(entry));
+}
+
+const bool added = [] {
+  for (const Method& method : {kFour, kTwo}) {
+    add("conv2d", method);
+    add("conv2d_backward_input", method);
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace striate::kernels

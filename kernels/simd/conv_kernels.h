@@ -1,0 +1,58 @@
+// What the convolution entries know of the kernels that are compiled for one instruction set.
+//
+// kernels/avx2/conv2d.cpp and kernels/avx512/conv2d.cpp fill one table each from the templates of
+// this folder. This header itself needs no instruction set. Images lie in blocks of `lanes`
+// channels, aDbc8d or aDbc16d, filters in ADbc8d8a or ADbc16d16a; padding is zero.
+#pragma once
+
+#include <striate/kernels/conv2d.h>
+
+namespace striate::kernels::simd {
+
+/// What happens to each output before it is stored.
+struct Finish {
+  const float* bias = nullptr;      // [K], may be null
+  const float* residual = nullptr;  // lies like the output, may be null
+  Activation activation = Activation::kNone;
+  float slope = 0;                    // of leaky_relu
+  float (*curve)(float) = nullptr;  // of sigmoid and tanh, one number at a time
+};
+
+/// A 3x3 convolution of stride 1 in Winograd's form, and how it is divided. Backward to the input is
+/// the same on dy with `flipped` filters: rotated by 180 degrees, input and output channels swapped.
+struct WinogradPlan {
+  int64_t n, in_h, in_w, in_c, out_h, out_w, out_c, top, left;
+  bool flipped = false;
+  bool bias = false;  // backward_weight: sum dy too
+  int workers = 1;    // at most so many run at once
+  // Set by plan():
+  int64_t chunk = 0;     // tiles transformed and multiplied together
+  int64_t parts = 0;     // backward_weight: partial sums over chunks, 0: none
+  bool by_filters = false;  // forward: all tiles first, then filters in groups
+  int64_t workspace = 0;    // bytes
+};
+
+struct WinogradKernels {
+  void (*plan_forward)(WinogradPlan&);
+  void (*forward)(const WinogradPlan&, const float* x, const float* w, const Finish&, float* y,
+                  float* workspace);
+  void (*plan_backward_weight)(WinogradPlan&);
+  void (*backward_weight)(const WinogradPlan&, const float* x, const float* dy, float* dw,
+                          float* db, float* workspace);
+};
+
+struct ConvKernels {
+  int lanes = 0;
+  const char* instruction_set = "";
+  WinogradKernels winograd_4x4, winograd_2x2;
+};
+
+/// Return the table of the instruction set in use whose blocks suit the numbers of channels; null
+/// where there is none.
+const ConvKernels* conv_kernels(int64_t input_channels, int64_t output_channels);
+
+#if defined(__x86_64__)
+extern const ConvKernels kConvAvx2, kConvAvx512;
+#endif
+
+}  // namespace striate::kernels::simd

@@ -1,0 +1,21 @@
+// Fills the table of convolution kernels from the templates, for one vector type.
+#pragma once
+
+#include <striate/kernels/simd/conv_kernels.h>
+#include <striate/kernels/simd/winograd_forward.h>
+
+namespace striate::kernels::simd {
+
+template <class V, template <class> class Transform>
+constexpr WinogradKernels winograd_kernels() {
+  using Forward = WinogradForward<V, Transform>;
+  return {Forward::plan, Forward::run, nullptr, nullptr};
+}
+
+template <class V>
+constexpr ConvKernels make_conv_kernels(const char* instruction_set) {
+  return {V::kLanes, instruction_set, winograd_kernels<V, Winograd4>(),
+          winograd_kernels<V, Winograd2>()};
+}
+
+}  // namespace striate::kernels::simd

@@ -1,0 +1,256 @@
+// Winograd's convolution F(m x m, 3 x 3) of stride 1, forward and backward to the input.
+//
+//   U = G g G^T for each filter and channel        [K / lanes][f][C][lanes]
+//   V = B^T d B for each tile and channel          [f][C / lanes][chunk][lanes]
+//   M[f] = V[f] * U[f], summed over channels       [f][columns][chunk][lanes]
+//   y = act(A^T M A + bias + residual)
+//
+// Two orders. By tiles: all U first, then each thread takes chunks of tiles whose V and M stay in its
+// cache and reads U for each chunk. By filters: all V first, then each thread takes groups of filters,
+// makes their U and multiplies all tiles; so U, four times as large as the weights, never leaves the
+// cache. The latter is for many channels and few tiles. Both give the same bits.
+//
+// A tile spreads a NaN or infinity of its input over all of its outputs, and Inf - Inf makes NaN of
+// infinities: where the direct sum has one non-finite value, up to m x m values around it are NaN.
+#pragma once
+
+#include <striate/kernels/simd/conv_kernels.h>
+#include <striate/kernels/simd/winograd_tiles.h>
+#include <striate/kernels/simd/winograd_transforms.h>
+
+#include <algorithm>
+
+namespace striate::kernels::simd {
+
+template <class V, template <class> class Transform>
+struct WinogradForward : WinogradTiles<V, Transform> {
+  using Tiles = WinogradTiles<V, Transform>;
+  using typename Tiles::Grid;
+  using typename Tiles::Place;
+  using typename Tiles::Reg;
+  using typename Tiles::T;
+  using Tiles::kCount, Tiles::kIn, Tiles::kLanes, Tiles::kOut;
+
+  static constexpr int64_t kColumns = Gemm<V>::kColumns;  // filter blocks multiplied together
+  static constexpr int64_t kCache = 640 * 1024 / 4;       // floats of V and M that stay near a core
+
+  /// All sizes that follow from a plan, in floats.
+  struct Sizes {
+    Grid grid;
+    int64_t in_blocks, out_blocks, chunks, weight_apart, weight_block, v_apart, v, m_apart, m;
+    explicit Sizes(const WinogradPlan& p)
+        : grid(p.n, p.out_h, p.out_w),
+          in_blocks(Tiles::blocks(p.in_c)),
+          out_blocks(Tiles::blocks(p.out_c)),
+          chunks(ceil_div(grid.total, p.chunk)),
+          weight_apart(in_blocks * kLanes * kLanes + kLine),
+          weight_block(weight_apart * kCount),
+          v_apart(Tiles::apart(p.chunk, in_blocks)),
+          v(v_apart * kCount),
+          m_apart(kColumns * p.chunk * kLanes + kLine),
+          m(m_apart * kCount) {}
+    /// The workspace begins with the bias, padded.
+    int64_t bias() const { return ceil_div(out_blocks * kLanes, kLine) * kLine; }
+  };
+
+  static void plan(WinogradPlan& p) {
+    const int64_t in_c = Tiles::blocks(p.in_c) * kLanes, out_blocks = Tiles::blocks(p.out_c);
+    const int64_t tiles = std::max<int64_t>(1, Grid(p.n, p.out_h, p.out_w).total);
+    const int64_t u_floats = kCount * in_c * out_blocks * kLanes;
+    const int64_t rows = Gemm<V>::kRows;
+    // By filters needs V of all tiles in the shared cache and a group for each worker.
+    p.by_filters = u_floats > (4 << 20) / 4 && kCount * tiles * in_c <= (20 << 20) / 4 &&
+                   ceil_div(out_blocks, kColumns) >= p.workers;
+    int64_t chunk;
+    if (p.by_filters) {
+      chunk = std::min<int64_t>(tiles, 8 * rows);
+    } else {
+      chunk = kCache / (kCount * (in_c + kColumns * kLanes)) / rows * rows;
+      chunk = std::max(rows, std::min(chunk, 4 * rows));
+    }
+    // Even chunks, and as many for each worker while they are few.
+    int64_t chunks = ceil_div(tiles, chunk);
+    if (!p.by_filters && chunks < 8 * p.workers) chunks = ceil_div(chunks, p.workers) * p.workers;
+    p.chunk = ceil_div(tiles, chunks);
+    const Sizes s(p);
+    const int64_t shared = p.by_filters ? s.chunks * s.v : s.out_blocks * s.weight_block;
+    const int64_t own = s.m + (p.by_filters ? kColumns * s.weight_block : s.v);
+    p.workspace = 4 * (s.bias() + shared + p.workers * own);
+  }
+
+  /// Transform the filters of one block: to [f][C][lanes].
+  static void weights(const WinogradPlan& p, const Sizes& s, const float* w, int64_t block,
+                      float* to) {
+    constexpr int64_t kSquare = kLanes * kLanes;
+    alignas(64) float turned[9 * kSquare];
+    for (int64_t c = 0; c < s.in_blocks; ++c) {
+      // Filters lie as [K / lanes][C / lanes][3][3][C lanes][K lanes] of the forward convolution.
+      const float* from =
+          w + (p.flipped ? c * s.out_blocks + block : block * s.in_blocks + c) * 9 * kSquare;
+      if (p.flipped) {
+        for (int tap = 0; tap < 9; ++tap) {
+          Reg r[kLanes];
+          for (int i = 0; i < kLanes; ++i) r[i] = V::load(from + tap * kSquare + i * kLanes);
+          V::transpose(r);
+          for (int i = 0; i < kLanes; ++i)
+            V::store(turned + (8 - tap) * kSquare + i * kLanes, r[i]);
+        }
+        from = turned;
+      }
+      for (int64_t i = 0; i < kLanes; ++i, from += kLanes) {
+        Reg t[kIn][3];
+#pragma GCC unroll 3
+        for (int column = 0; column < 3; ++column) {
+          Reg g[3], u[kIn];
+#pragma GCC unroll 3
+          for (int row = 0; row < 3; ++row) g[row] = V::load(from + (row * 3 + column) * kSquare);
+          T::weight(g, u);
+#pragma GCC unroll 8
+          for (int row = 0; row < kIn; ++row) t[row][column] = u[row];
+        }
+#pragma GCC unroll 8
+        for (int row = 0; row < kIn; ++row) {
+          Reg u[kIn];
+          T::weight(t[row], u);
+#pragma GCC unroll 8
+          for (int column = 0; column < kIn; ++column)
+            V::store(to + (row * kIn + column) * s.weight_apart + (c * kLanes + i) * kLanes,
+                     u[column]);
+        }
+      }
+    }
+  }
+
+  /// Multiply a chunk by `columns` blocks of filters for all f.
+  static void multiply(const WinogradPlan& p, const Sizes& s, const float* v, int64_t count,
+                       const float* u, int64_t columns, float* m) {
+    Product g;
+    g.a_outer = p.chunk * kLanes;
+    g.b_outer = kLanes * kLanes;
+    g.b_column = s.weight_block;
+    g.c_row = kLanes;
+    g.c_column = p.chunk * kLanes;
+    g.inner = kLanes;
+    g.outer = s.in_blocks;
+    for (int f = 0; f < kCount; ++f) {
+      g.a = v + f * s.v_apart;
+      g.b = u + f * s.weight_apart;
+      g.c = m + f * s.m_apart;
+      Gemm<V>::rows_apart(g, count, columns);
+    }
+  }
+
+  /// Store one vector of outputs: `used` lanes are channels, the others stay zero.
+  static void finish(Reg v, const Finish& f, const float* residual, float* y, int64_t used) {
+    if (residual) v = V::add(v, V::load(residual));
+    switch (f.activation) {
+      case Activation::kRelu:
+        v = V::if_negative(v, V::zero());
+        break;
+      case Activation::kRelu6:
+        v = V::at_most(V::if_negative(v, V::zero()), V::broadcast(6));
+        break;
+      case Activation::kLeakyRelu:
+        v = V::if_negative(v, V::multiply(v, V::broadcast(f.slope)));
+        break;
+      default:
+        break;
+    }
+    V::store(y, v);
+    if (f.curve)
+      for (int64_t i = 0; i < used; ++i) y[i] = f.curve(y[i]);
+    for (int64_t i = used; i < kLanes; ++i) y[i] = 0;
+  }
+
+  /// Turn the products of a chunk and one block of filters into outputs.
+  static void outputs(const WinogradPlan& p, const Sizes& s, int64_t first, int64_t count,
+                      const float* m, int64_t block, const float* bias, const Finish& f, float* y) {
+    const int64_t row = p.out_w * kLanes, plane = p.out_h * row;
+    const int64_t used = std::min<int64_t>(kLanes, p.out_c - block * kLanes);
+    const Reg b = V::load(bias + block * kLanes);
+    Place place(s.grid, first);
+    for (int64_t i = 0; i < count; ++i, place.next(s.grid), m += kLanes) {
+      Reg t[kOut][kIn];
+#pragma GCC unroll 8
+      for (int column = 0; column < kIn; ++column) {
+        Reg d[kIn], u[kOut];
+#pragma GCC unroll 8
+        for (int j = 0; j < kIn; ++j) d[j] = V::load(m + (j * kIn + column) * s.m_apart);
+        T::output(d, u);
+#pragma GCC unroll 4
+        for (int j = 0; j < kOut; ++j) t[j][column] = u[j];
+      }
+      const int64_t h = place.row * kOut, w = place.column * kOut;
+      const int64_t rows = std::min<int64_t>(kOut, p.out_h - h);
+      const int64_t columns = std::min<int64_t>(kOut, p.out_w - w);
+      const int64_t at = (place.n * s.out_blocks + block) * plane + h * row + w * kLanes;
+#pragma GCC unroll 4
+      for (int j = 0; j < kOut; ++j) {
+        if (j >= rows) break;
+        Reg u[kOut];
+        T::output(t[j], u);
+#pragma GCC unroll 4
+        for (int k = 0; k < kOut; ++k) {
+          if (k >= columns) break;
+          const int64_t to = at + j * row + k * kLanes;
+          finish(V::add(u[k], b), f, f.residual ? f.residual + to : nullptr, y + to, used);
+        }
+      }
+    }
+  }
+
+  static void run(const WinogradPlan& p, const float* x, const float* w, const Finish& f, float* y,
+                  float* workspace) {
+    const Sizes s(p);
+    if (s.grid.total == 0) return;
+    const TiledImage image{x, s.in_blocks, p.in_h, p.in_w};
+    float* bias = workspace;
+    for (int64_t k = 0; k < s.out_blocks * kLanes; ++k)
+      bias[k] = f.bias && k < p.out_c ? f.bias[k] : 0;
+    float* shared = workspace + s.bias();
+    const int64_t groups = ceil_div(s.out_blocks, kColumns);
+    const auto columns_of = [&](int64_t group) {
+      return std::min(kColumns, s.out_blocks - group * kColumns);
+    };
+    const auto tiles_of = [&](int64_t i) { return std::min(p.chunk, s.grid.total - i * p.chunk); };
+
+    if (p.by_filters) {
+      share_work(p.workers, s.chunks, [&](int64_t, int64_t i) {
+        Tiles::inputs(image, s.grid, p.top, p.left, i * p.chunk, tiles_of(i), p.chunk,
+                      shared + i * s.v);
+      });
+      float* own = shared + s.chunks * s.v;
+      share_work(p.workers, groups, [&](int64_t worker, int64_t group) {
+        float* u = own + worker * (s.m + kColumns * s.weight_block);
+        float* m = u + kColumns * s.weight_block;
+        for (int64_t j = 0; j < columns_of(group); ++j)
+          weights(p, s, w, group * kColumns + j, u + j * s.weight_block);
+        for (int64_t i = 0; i < s.chunks; ++i) {
+          multiply(p, s, shared + i * s.v, tiles_of(i), u, columns_of(group), m);
+          for (int64_t j = 0; j < columns_of(group); ++j)
+            outputs(p, s, i * p.chunk, tiles_of(i), m + j * p.chunk * kLanes,
+                    group * kColumns + j, bias, f, y);
+        }
+      });
+      return;
+    }
+    share_work(p.workers, s.out_blocks, [&](int64_t, int64_t block) {
+      weights(p, s, w, block, shared + block * s.weight_block);
+    });
+    float* own = shared + s.out_blocks * s.weight_block;
+    share_work(p.workers, s.chunks, [&](int64_t worker, int64_t i) {
+      float* v = own + worker * (s.v + s.m);
+      float* m = v + s.v;
+      Tiles::inputs(image, s.grid, p.top, p.left, i * p.chunk, tiles_of(i), p.chunk, v);
+      for (int64_t group = 0; group < groups; ++group) {
+        multiply(p, s, v, tiles_of(i), shared + group * kColumns * s.weight_block,
+                 columns_of(group), m);
+        for (int64_t j = 0; j < columns_of(group); ++j)
+          outputs(p, s, i * p.chunk, tiles_of(i), m + j * p.chunk * kLanes, group * kColumns + j,
+                  bias, f, y);
+      }
+    });
+  }
+};
+
+}  // namespace striate::kernels::simd
