@@ -17,10 +17,7 @@ std::map<std::string, std::unique_ptr<Operation>>& registry() {
 
 std::atomic<uint64_t> next_id{1};
 
-struct Scope {
-  std::string layer, path;
-};
-thread_local Scope scope;
+thread_local std::shared_ptr<const LayerName> scope;
 
 /// Return the operation of a leaf: a node that computes nothing.
 const Operation& leaf_operation(const std::string& name) {
@@ -80,8 +77,7 @@ std::vector<Value> emit(const Operation& op, std::shared_ptr<const void> options
                         std::vector<Value> inputs) {
   auto node = std::make_shared<Node>();
   node->operation = &op;
-  node->layer = scope.layer;
-  node->path = scope.path;
+  node->name = scope;
   Signature signature;
   signature.options = options.get();
   for (const Value& input : inputs)
@@ -102,7 +98,7 @@ std::vector<Value> emit(const Operation& op, std::shared_ptr<const void> options
                          op.inputs[std::min(i, op.inputs.size() - 1)] + "'");
     node->outputs = op.infer(signature);
   } catch (Error& error) {
-    error.set_layer(scope.layer.empty() ? op.name : scope.layer);
+    error.set_layer(scope ? scope->to_string() : op.name);
     throw;
   }
   node->options = std::move(options);
@@ -115,7 +111,7 @@ std::vector<Value> emit(const Operation& op, std::shared_ptr<const void> options
 
 Value input_value(const Type& type, const std::string& name) {
   auto node = leaf("input", type);
-  node->path = name;
+  node->name = std::make_shared<LayerName>(LayerName{"Input", name});
   return {node, 0};
 }
 
@@ -130,26 +126,16 @@ Value scalar(float value) { return constant_value(Tensor::from<float>({}, {value
 Value variable_value(const std::shared_ptr<Variable>& variable) {
   auto node = leaf("variable", variable->type);
   node->variable = variable;
-  node->path = variable->path;
   return {node, 0};
 }
 
-LayerScope::LayerScope(const std::string& type_name, const std::string& path)
-    : layer_before_(scope.layer), path_before_(scope.path) {
-  if (!path.empty()) scope.path = path_before_.empty() ? path : path_before_ + "/" + path;
-  scope.layer = type_name + (scope.path.empty() ? "" : " \"" + scope.path + "\"");
+LayerScope::LayerScope(std::shared_ptr<const LayerName> name) : before_(scope) {
+  scope = std::move(name);
 }
 
-LayerScope::LayerScope(const Node& node)
-    : layer_before_(scope.layer), path_before_(scope.path) {
-  scope.layer = node.layer.empty() ? node.operation->name : node.layer;
-  scope.path = node.path;
-}
+LayerScope::LayerScope(const Node& node) : before_(scope) { scope = node.name; }
 
-LayerScope::~LayerScope() {
-  scope.layer = layer_before_;
-  scope.path = path_before_;
-}
+LayerScope::~LayerScope() { scope = before_; }
 
 std::vector<std::shared_ptr<Node>> reachable(const std::vector<Value>& values) {
   std::vector<std::shared_ptr<Node>> nodes, todo;
@@ -196,7 +182,7 @@ std::vector<Value> gradient(const Value& output, const std::vector<Value>& wrt) 
     const LayerScope layer_scope(node);
     if (!node.operation->gradient)
       throw Error("the operation '" + node.operation->name + "' has no gradient",
-                  node.layer.empty() ? "" : "in " + node.layer);
+                  node.name ? "in " + node.layer() : "");
     std::vector<Value> inputs = node.operation->gradient(node, outputs);
     for (size_t i = 0; i < node.inputs.size() && i < inputs.size(); ++i) {
       if (!inputs[i] || !node.inputs[i] || !needed.count(node.inputs[i].node.get())) continue;

@@ -42,6 +42,15 @@ struct Value {
   friend bool operator<(const Value& a, const Value& b);
 };
 
+/// What a layer is called: nodes point to it, so that a layer can be named after it was applied.
+struct LayerName {
+  std::string type;  // `Conv2D`
+  std::string path;  // `block2/conv1`
+
+  /// Print as `Conv2D "block2/conv1"`.
+  std::string to_string() const { return path.empty() ? type : type + " \"" + path + "\""; }
+};
+
 /// One operation applied to values.
 struct Node : std::enable_shared_from_this<Node> {
   const Operation* operation = nullptr;
@@ -49,12 +58,13 @@ struct Node : std::enable_shared_from_this<Node> {
   std::vector<Value> inputs;
   std::vector<Type> outputs;
   uint64_t id = 0;    // grows with creation: inputs have smaller ones
-  std::string layer;  // `Conv2D "block2/conv1"`, or empty outside layers
-  std::string path;   // `block2/conv1`
+  std::shared_ptr<const LayerName> name;  // of the layer that it belongs to; null outside layers
   std::shared_ptr<Variable> variable;  // of the operations `variable` and `assign`
   Tensor constant;                     // of the operation `constant`
-  std::shared_ptr<Call> call;          // the layer call that made it
+  std::shared_ptr<Call> call;          // the layer call that it is an output of
 
+  std::string layer() const { return name ? name->to_string() : ""; }
+  std::string path() const { return name ? name->path : ""; }
   template <class Options>
   const Options& get() const {
     return *static_cast<const Options*>(options.get());
@@ -154,10 +164,10 @@ Value scalar(float value);
 /// Make a value that reads a variable.
 Value variable_value(const std::shared_ptr<Variable>& variable);
 
-/// Names the layer of all nodes made while it lives; scopes nest to `outer/inner`.
+/// Names the layer of all nodes made while it lives.
 class LayerScope {
  public:
-  LayerScope(const std::string& type_name, const std::string& path);
+  explicit LayerScope(std::shared_ptr<const LayerName> name);
   /// Continue in the layer of a node: its gradient and its fused forms belong there.
   explicit LayerScope(const Node& node);
   ~LayerScope();
@@ -165,7 +175,7 @@ class LayerScope {
   LayerScope& operator=(const LayerScope&) = delete;
 
  private:
-  std::string layer_before_, path_before_;
+  std::shared_ptr<const LayerName> before_;
 };
 
 /// Return all nodes that `values` depend on, in order of creation.

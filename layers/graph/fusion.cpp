@@ -1,0 +1,174 @@
+#include <striate/kernels/batch_norm.h>
+#include <striate/kernels/cast.h>
+#include <striate/kernels/conv2d.h>
+#include <striate/kernels/matmul.h>
+#include <striate/kernels/unary.h>
+#include <striate/layers/graph/lower.h>
+
+#include <map>
+
+namespace striate {
+namespace {
+
+/// Rewrites a scheduled graph. A merged node takes the id of the node it replaces, so that the
+/// order of execution stays that of creation.
+class Fusion {
+ public:
+  Fusion(LoweredGraph& graph, bool training) : graph_(graph), training_(training) {}
+
+  void run() {
+    count_users();
+    for (size_t i = 0; i < graph_.order.size(); ++i) {
+      const auto node = graph_.order[i];
+      for (Value& input : node->inputs) input = current(input);
+      const std::string& name = node->operation->name;
+      if (name == "rescale") merge_cast(*node);
+      if (!training_ && name == "batch_norm_inference") fold_batch_norm(*node);
+      if (name == "add") merge_residual(*node);
+      merge_activation(*node);
+    }
+    for (Value& output : graph_.outputs) output = current(output);
+    for (auto* list : {&graph_.state, &graph_.gradients, &graph_.updates})
+      for (Assignment& a : *list) a.value = current(a.value);
+    schedule(graph_);
+  }
+
+ private:
+  Value current(Value value) const {
+    for (auto it = replaced_.find(value); it != replaced_.end(); it = replaced_.find(value))
+      value = it->second;
+    return value;
+  }
+
+  void count_users() {
+    for (const auto& node : graph_.order)
+      for (const Value& input : node->inputs)
+        if (input) ++users_[input];
+    for (const Value& output : graph_.outputs) ++users_[output];
+    for (const auto* list : {&graph_.state, &graph_.updates})
+      for (const Assignment& a : *list) ++users_[a.value];
+  }
+
+  bool only_user(const Value& value) const {
+    const auto found = users_.find(value);
+    return found != users_.end() && found->second == 1;
+  }
+
+  /// Replace `node` and `producer` by one node of the producer's operation.
+  void merge(const Node& node, const Node& producer, std::shared_ptr<const void> options,
+             std::vector<Value> inputs) {
+    const LayerScope scope(producer);
+    const auto outputs = emit(*producer.operation, std::move(options), std::move(inputs));
+    outputs[0].node->id = node.id;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const Value old = producer.output(static_cast<int>(i));
+      users_[outputs[i]] = i == 0 ? users_[node.output(0)] : users_[old];
+      if (i > 0) replaced_[old] = outputs[i];
+    }
+    replaced_[node.output(0)] = outputs[0];
+  }
+
+  void merge_cast(const Node& node) {
+    const Node& cast = *node.inputs[0].node;
+    if (cast.operation->name != "cast" || !only_user(node.inputs[0])) return;
+    if (cast.inputs[0].dtype() != DType::kU8 || node.outputs[0].dtype != DType::kF32) return;
+    const LayerScope scope(node);
+    const Value merged = emit(*node.operation, node.options, {cast.inputs[0]})[0];
+    merged.node->id = node.id;
+    users_[merged] = users_[node.output(0)];
+    replaced_[node.output(0)] = merged;
+  }
+
+  /// y = norm(conv(x, w, b)) is conv(x, w * s, (b - mean) * s + beta) with s = gamma / sqrt(var + e).
+  void fold_batch_norm(const Node& node) {
+    const Value y = node.inputs[0];
+    const Node& conv = *y.node;
+    if (conv.operation->name != "conv2d" || !only_user(y) || y.index != 0) return;
+    if (conv.inputs.size() > 3 && conv.inputs[3]) return;
+    Conv2dOptions options = conv.get<Conv2dOptions>();
+    const BatchNormOptions& norm = node.get<BatchNormOptions>();
+    if (options.activation != Activation::kNone || (node.inputs.size() > 5 && node.inputs[5]))
+      return;
+    for (size_t i = 1; i < 5; ++i)
+      if (node.inputs[i].node->operation->name != "variable") return;
+    const LayerScope scope(conv);
+    const Value gamma = node.inputs[1], beta = node.inputs[2], mean = node.inputs[3];
+    const Value shifted = apply("shift", {node.inputs[4]}, UnaryOptions{norm.epsilon});
+    const Value scale = apply("multiply", {gamma, apply("rsqrt", {shifted}, UnaryOptions{})});
+    const Value rows = apply("reshape", {scale}, ReshapeOptions{{scale.shape()[0], 1, 1, 1}});
+    const Value weights = apply("multiply", {conv.inputs[1], rows});
+    Value offset = apply("negative", {mean}, UnaryOptions{});
+    if (conv.inputs.size() > 2 && conv.inputs[2])
+      offset = apply("subtract", {conv.inputs[2], mean});
+    const Value bias = apply("add", {apply("multiply", {offset, scale}), beta});
+    options.activation = norm.activation;
+    merge(node, conv, std::make_shared<Conv2dOptions>(options), {conv.inputs[0], weights, bias});
+  }
+
+  static bool is_convolution(const Value& value) {
+    return value.index == 0 && value.node->operation->name == "conv2d";
+  }
+  static bool is_batch_norm(const Value& value) {
+    const std::string& name = value.node->operation->name;
+    return value.index == 0 && (name == "batch_norm_training" || name == "batch_norm_inference");
+  }
+
+  bool takes_residual(const Value& value) const {
+    if (!only_user(value)) return false;
+    const Node& node = *value.node;
+    if (is_convolution(value))
+      return (node.inputs.size() < 4 || !node.inputs[3]) &&
+             node.get<Conv2dOptions>().activation == Activation::kNone;
+    return is_batch_norm(value) && (node.inputs.size() < 6 || !node.inputs[5]) &&
+           node.get<BatchNormOptions>().activation == Activation::kNone;
+  }
+
+  void merge_residual(const Node& node) {
+    if (node.inputs[0].shape() != node.inputs[1].shape()) return;
+    // The later of two producers is the main path; the earlier one is its residual.
+    Value main = node.inputs[0], residual = node.inputs[1];
+    if (takes_residual(residual) && (!takes_residual(main) || main < residual))
+      std::swap(main, residual);
+    if (!takes_residual(main)) return;
+    std::vector<Value> inputs = main.node->inputs;
+    inputs.resize(is_convolution(main) ? 4 : 6);
+    inputs.back() = residual;
+    merge(node, *main.node, main.node->options, std::move(inputs));
+  }
+
+  void merge_activation(const Node& node) {
+    static const std::map<std::string, Activation> kActivations = {
+        {"relu", Activation::kRelu},       {"relu6", Activation::kRelu6},
+        {"sigmoid", Activation::kSigmoid}, {"tanh", Activation::kTanh},
+        {"leaky_relu", Activation::kLeakyRelu}};
+    const auto found = kActivations.find(node.operation->name);
+    if (found == kActivations.end()) return;
+    const Value x = node.inputs[0];
+    if (!only_user(x) || x.index != 0) return;
+    const Node& producer = *x.node;
+    const auto with = [&](auto options) {
+      using Options = decltype(options);
+      if (options.activation != Activation::kNone) return;
+      options.activation = found->second;
+      if constexpr (requires { options.negative_slope; })
+        if (found->second == Activation::kLeakyRelu)
+          options.negative_slope = node.get<UnaryOptions>().alpha;
+      merge(node, producer, std::make_shared<Options>(options), producer.inputs);
+    };
+    if (producer.operation->name == "conv2d") with(producer.get<Conv2dOptions>());
+    if (producer.operation->name == "matmul") with(producer.get<MatmulOptions>());
+    if (is_batch_norm(x) && found->second == Activation::kRelu)
+      with(producer.get<BatchNormOptions>());
+  }
+
+  LoweredGraph& graph_;
+  bool training_;
+  std::map<Value, int> users_;
+  std::map<Value, Value> replaced_;
+};
+
+}  // namespace
+
+void fuse(LoweredGraph& graph, bool training) { Fusion(graph, training).run(); }
+
+}  // namespace striate

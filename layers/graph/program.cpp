@@ -1,0 +1,371 @@
+#include <striate/layers/graph/program.h>
+
+#include <striate/core/parallel.h>
+#include <striate/layers/initializer.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+namespace striate {
+namespace {
+
+bool all_finite(const float* data, int64_t count) {
+  // The sum of x * 0 is NaN when any x is NaN or infinite, and the loop vectorises.
+  float sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += data[i] * 0.0f;
+  return sum == 0.0f;
+}
+
+Type shard_of(const Type& type, int shards) {
+  Type part = type;
+  if (shards == 1) return part;
+  if (type.shape.rank() == 0 || type.shape[0] % shards != 0)
+    throw ShapeError("the batch must divide into " + std::to_string(shards) + " shards",
+                     type.shape.to_string());
+  part.shape[0] /= shards;
+  return part;
+}
+
+int bit_width(int value) {
+  int bits = 0;
+  while (value >> bits) ++bits;
+  return bits;
+}
+
+}  // namespace
+
+void Arena::reserve(size_t bytes) {
+  if (bytes <= this->bytes()) return;
+  buffer_.reset();
+  buffer_ = Buffer::allocate(bytes, device_);
+}
+
+Program::Program(std::vector<Value> inputs, std::vector<Type> input_types,
+                 std::vector<Value> outputs, std::vector<Update> updates, ProgramOptions options,
+                 std::shared_ptr<Arena> arena)
+    : inputs_(std::move(inputs)),
+      outputs_(std::move(outputs)),
+      input_types_(std::move(input_types)),
+      updates_(std::move(updates)),
+      options_(options),
+      arena_(arena ? std::move(arena) : std::make_shared<Arena>(options.device)) {
+  if (inputs_.size() != input_types_.size())
+    throw ShapeError("a program takes " + std::to_string(inputs_.size()) + " inputs",
+                     std::to_string(input_types_.size()));
+  compile();
+}
+
+void Program::compile() {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<Type> types;
+  for (const Type& type : input_types_) types.push_back(shard_of(type, options_.shards));
+  LoweredGraph graph = lower(inputs_, types, outputs_, updates_, options_.training);
+  fuse(graph, options_.training);
+  Plan plan = make_plan(graph, options_);
+  labels_.clear();
+  for (const auto& node : graph.order) {
+    const std::string& name = node->operation->name;
+    if (name != "sparse_categorical_crossentropy" && name != "top_k_correct") continue;
+    const Node* source = node->inputs[1].node.get();
+    if (source->operation->name == "cast") source = source->inputs[0].node.get();
+    for (size_t i = 0; i < graph.inputs.size(); ++i)
+      if (graph.inputs[i].node.get() == source)
+        labels_.push_back({i, node->inputs[0].shape()[-1], node->layer()});
+  }
+  // The variables move to the layouts that this plan chose only now that nothing can fail.
+  plan.epochs.clear();
+  changed_.assign(plan.variables.size(), false);
+  for (const PlanValue& value : plan.values)
+    if (value.place == Place::kVariable && value.root == &value - plan.values.data()) {
+      const auto& variable = plan.variables[static_cast<size_t>(value.number)];
+      if (!variable->materialized())
+        initialize(*variable, current_seed());
+      variable->relocate(value.layout, options_.device, options_.training);
+    }
+  for (const auto& variable : plan.variables) plan.epochs.push_back(variable->epoch());
+  for (const PlanStep& step : plan.steps)
+    for (int output : step.outputs)
+      if (plan.root(output).place == Place::kVariable)
+        changed_[static_cast<size_t>(plan.root(output).number)] = true;
+  plan_ = std::move(plan);
+  persistent_ = plan_.persistent_bytes ? Buffer::allocate(plan_.persistent_bytes, options_.device)
+                                       : nullptr;
+  if (options_.shards > 1 && plan_.gradient_bytes > 0) {
+    kernels::Problem problem;
+    problem.operation = "add";
+    problem.options = std::make_shared<NoOptions>();
+    const Shape shape({static_cast<int64_t>(plan_.gradient_bytes / sizeof(float))});
+    problem.inputs = {{shape, DType::kF32, {}}, {shape, DType::kF32, {}}};
+    problem.outputs = {{shape, DType::kF32, {}}};
+    problem.device = options_.device;
+    problem.threads = threads();
+    add_ = kernels::choose(problem).prepared.kernel;
+    plan_.arena_bytes += plan_.gradient_bytes * static_cast<size_t>(bit_width(options_.shards));
+  }
+  fed_inputs_.assign(inputs_.size(), nullptr);
+  fed_outputs_.assign(outputs_.size(), nullptr);
+  seen_versions_.clear();
+  bound_steps_.clear();
+  bound_arena_ = nullptr;
+  arena_->reserve(plan_.arena_bytes);
+  plan_seconds_ =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+bool Program::is_stale() const {
+  for (size_t i = 0; i < plan_.variables.size(); ++i)
+    if (plan_.variables[i]->epoch() != plan_.epochs[i]) return true;
+  return false;
+}
+
+char* Program::pointer(int index) const {
+  if (index < 0) return nullptr;
+  const PlanValue& owner = plan_.root(index);
+  const size_t number = static_cast<size_t>(owner.number);
+  switch (owner.place) {
+    case Place::kArena: return arena_->data() + owner.offset;
+    case Place::kPersistent: return static_cast<char*>(persistent_->data()) + owner.offset;
+    case Place::kInput: return const_cast<char*>(fed_inputs_[number]);
+    case Place::kOutput: return fed_outputs_[number];
+    case Place::kVariable:
+      return static_cast<char*>(plan_.variables[number]->storage()->data());
+    case Place::kConstant: return static_cast<char*>(plan_.constants[number].data());
+    case Place::kStepBlock:
+      return reinterpret_cast<char*>(const_cast<StepBlock*>(&block_));
+    case Place::kAbsent: break;
+  }
+  return nullptr;
+}
+
+void Program::bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound) {
+  bound.resize(steps.size());
+  for (size_t s = 0; s < steps.size(); ++s) {
+    const PlanStep& step = steps[s];
+    bound[s].inputs.resize(step.inputs.size());
+    bound[s].outputs.resize(step.outputs.size());
+    for (size_t i = 0; i < step.inputs.size(); ++i) bound[s].inputs[i] = pointer(step.inputs[i]);
+    for (size_t i = 0; i < step.outputs.size(); ++i)
+      bound[s].outputs[i] = pointer(step.outputs[i]);
+    bound[s].workspace = pointer(step.workspace);
+  }
+}
+
+void Program::run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end) {
+  std::vector<Bound>& bound = &steps == &plan_.steps ? bound_steps_ : bound_prologue_;
+  for (size_t s = begin; s < end; ++s)
+    steps[s].kernel->run(
+        {bound[s].inputs.data(), bound[s].outputs.data(), bound[s].workspace, nullptr});
+}
+
+void Program::run_prologue() {
+  bool same = seen_versions_.size() == plan_.variables.size();
+  for (size_t i = 0; same && i < plan_.variables.size(); ++i)
+    same = seen_versions_[i] == plan_.variables[i]->version();
+  if (same) return;
+  seen_versions_.clear();
+  for (const auto& variable : plan_.variables) seen_versions_.push_back(variable->version());
+  bind(plan_.prologue, bound_prologue_);
+  run_steps(plan_.prologue, 0, plan_.prologue.size());
+}
+
+std::string Program::find_nonfinite() {
+  for (size_t s = 0; s < plan_.state_begin; ++s) {
+    const PlanStep& step = plan_.steps[s];
+    step.kernel->run({bound_steps_[s].inputs.data(), bound_steps_[s].outputs.data(),
+                      bound_steps_[s].workspace, nullptr});
+    for (size_t i = 0; i < step.outputs.size(); ++i) {
+      const PlanValue& value = plan_.values[static_cast<size_t>(step.outputs[i])];
+      if (value.type.dtype != DType::kF32) continue;
+      const auto* data = static_cast<const float*>(bound_steps_[s].outputs[i]);
+      if (!step.problem.is_read(i) || all_finite(data, value.layout.elements(value.type.shape)))
+        continue;
+      return (step.layer.empty() ? step.path : step.layer) + ", operation " + step.operation;
+    }
+  }
+  return "";
+}
+
+void Program::add_region(size_t from_offset, size_t to_offset) {
+  const char* base = arena_->data();
+  const void* inputs[] = {base + from_offset, base + to_offset};
+  void* outputs[] = {arena_->data() + to_offset};
+  add_->run({inputs, outputs, nullptr, nullptr});
+}
+
+// The gradients of the shards are summed like the bits of a counter: a sum of 2^k shards waits at
+// level k until its neighbour is done. The order depends on the number of shards alone.
+void Program::sum_shard(int shard) {
+  const size_t region = plan_.gradient_offset, bytes = plan_.gradient_bytes;
+  const size_t levels =
+      plan_.arena_bytes - bytes * static_cast<size_t>(bit_width(options_.shards));
+  size_t level = 0;
+  for (; shard >> level & 1; ++level) add_region(levels + level * bytes, region);
+  std::memcpy(arena_->data() + levels + level * bytes, arena_->data() + region, bytes);
+}
+
+void Program::sum_remaining() {
+  const size_t region = plan_.gradient_offset, bytes = plan_.gradient_bytes;
+  const size_t width = static_cast<size_t>(bit_width(options_.shards));
+  const size_t levels = plan_.arena_bytes - bytes * width;
+  bool first = true;
+  for (size_t level = 0; level < width; ++level) {
+    if (!(options_.shards >> level & 1)) continue;
+    if (first)
+      std::memcpy(arena_->data() + region, arena_->data() + levels + level * bytes, bytes);
+    else
+      add_region(levels + level * bytes, region);
+    first = false;
+  }
+}
+
+void Program::check_labels(const std::vector<Tensor>& inputs) const {
+  for (const LabelCheck& check : labels_) {
+    const Tensor& labels = inputs[check.input];
+    const int64_t count = labels.elements();
+    auto scan = [&](const auto* data) {
+      for (int64_t i = 0; i < count; ++i) {
+        if (data[i] >= 0 && static_cast<int64_t>(data[i]) < check.classes) continue;
+        LabelError error("labels must be from 0 to " + std::to_string(check.classes - 1),
+                         "label " + std::to_string(static_cast<int64_t>(data[i])) +
+                             " of sample " + std::to_string(i) + " in the batch");
+        error.set_layer(check.layer);
+        throw error;
+      }
+    };
+    if (labels.device().type != DeviceType::kCpu) continue;
+    if (labels.dtype() == DType::kI64) scan(static_cast<const int64_t*>(labels.data()));
+    if (labels.dtype() == DType::kI32) scan(static_cast<const int32_t*>(labels.data()));
+    if (labels.dtype() == DType::kU8) scan(static_cast<const uint8_t*>(labels.data()));
+  }
+}
+
+void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+                  const StepBlock& block) {
+  if (inputs.size() != inputs_.size() || outputs.size() != outputs_.size())
+    throw ShapeError("the program takes " + std::to_string(inputs_.size()) + " inputs and " +
+                         std::to_string(outputs_.size()) + " outputs",
+                     std::to_string(inputs.size()) + " and " + std::to_string(outputs.size()));
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].shape() != input_types_[i].shape || inputs[i].dtype() != input_types_[i].dtype)
+      throw ShapeError("the program is compiled for " + input_types_[i].shape.to_string() + " " +
+                           name_of(input_types_[i].dtype),
+                       inputs[i].shape().to_string() + " " + name_of(inputs[i].dtype()));
+  check_labels(inputs);
+  if (is_stale()) compile();
+  if (bound_arena_ != arena_->data()) bound_steps_.clear();
+  block_ = block;
+  run_prologue();
+  const int shards = options_.shards;
+  std::vector<double> sums;
+  for (int shard = 0; shard < shards; ++shard) {
+    bool rebind = bound_steps_.empty();
+    auto feed = [&](auto& fed, const Tensor& tensor, size_t i) {
+      auto* data = static_cast<char*>(tensor.data());
+      if (tensor.shape().rank() > 0) data += tensor.bytes() / static_cast<size_t>(shards) *
+                                             static_cast<size_t>(shard);
+      rebind = rebind || fed[i] != data;
+      fed[i] = data;
+    };
+    for (size_t i = 0; i < inputs.size(); ++i) feed(fed_inputs_, inputs[i], i);
+    for (size_t i = 0; i < outputs.size(); ++i) feed(fed_outputs_, outputs[i], i);
+    if (rebind) {
+      bind(plan_.steps, bound_steps_);
+      bound_arena_ = arena_->data();
+    }
+    block_.first_sample = block.first_sample;
+    if (shards > 1 && !inputs.empty())
+      block_.first_sample += shard * (input_types_[0].shape[0] / shards);
+    run_steps(plan_.steps, 0, plan_.state_begin);
+    if (options_.training || options_.check_numerics) {
+      bool finite = true;
+      for (const Tensor& output : outputs)
+        if (output.dtype() == DType::kF32 && output.shape().rank() == 0)
+          finite = finite && std::isfinite(*output.data_as<float>());
+      const std::string place = finite && !options_.check_numerics ? "" : find_nonfinite();
+      if (!finite || !place.empty())
+        throw NumericsError("values must be finite at step " + std::to_string(block.step),
+                            "NaN or infinity first from " + (place.empty() ? "the loss" : place),
+                            "Look at the inputs, or lower the learning rate");
+    }
+    run_steps(plan_.steps, plan_.state_begin, plan_.update_begin);
+    if (shards > 1) {
+      if (add_) sum_shard(shard);
+      sums.resize(outputs.size());
+      for (size_t i = 0; i < outputs.size(); ++i)
+        if (outputs[i].shape().rank() == 0) sums[i] += *outputs[i].data_as<float>();
+    }
+  }
+  if (shards > 1) {
+    if (add_) sum_remaining();
+    for (size_t i = 0; i < outputs.size(); ++i)
+      if (outputs[i].shape().rank() == 0) *outputs[i].data_as<float>() = static_cast<float>(sums[i]);
+  }
+  run_steps(plan_.steps, plan_.update_begin, plan_.steps.size());
+  for (size_t i = 0; i < changed_.size(); ++i)
+    if (changed_[i]) plan_.variables[i]->touch();
+}
+
+std::vector<Type> Program::output_types() const {
+  std::vector<Type> types;
+  for (int output : plan_.outputs) {
+    types.push_back(plan_.values[static_cast<size_t>(output)].type);
+    if (options_.shards > 1 && types.back().shape.rank() > 0)
+      types.back().shape[0] *= options_.shards;
+  }
+  return types;
+}
+
+std::vector<Tensor> Program::run(const std::vector<Tensor>& inputs, const StepBlock& block) {
+  std::vector<Tensor> outputs;
+  for (const Type& type : output_types())
+    outputs.emplace_back(type.shape, type.dtype, options_.device);
+  run(inputs, outputs, block);
+  return outputs;
+}
+
+Program::Memory Program::memory() const {
+  Memory memory;
+  memory.planned = plan_.arena_bytes;
+  memory.used = arena_->bytes();
+  memory.gradients = plan_.gradient_bytes;
+  memory.persistent = plan_.persistent_bytes;
+  for (const PlanValue& value : plan_.values)
+    if (value.place == Place::kVariable && value.root == &value - plan_.values.data()) {
+      const auto& variable = plan_.variables[static_cast<size_t>(value.number)];
+      (variable->trainable ? memory.weights : memory.state) += value.bytes;
+    }
+  return memory;
+}
+
+Json Program::explain() const {
+  Json report = Json::array();
+  for (const auto* steps : {&plan_.prologue, &plan_.steps})
+    for (const PlanStep& step : *steps) {
+      Json row = Json::object();
+      row.set("layer", step.path);
+      row.set("operation", step.operation);
+      row.set("entry", step.choice.entry->name);
+      row.set("detail", step.choice.prepared.detail);
+      row.set("why", step.choice.why);
+      row.set("once", steps == &plan_.prologue);
+      Json refusals = Json::object();
+      for (const auto& candidate : step.choice.candidates)
+        if (!candidate.reason.empty()) refusals.set(candidate.entry->name, candidate.reason);
+      row.set("refusals", refusals);
+      Json layouts = Json::array();
+      for (const auto* values : {&step.inputs, &step.outputs})
+        for (int index : *values) {
+          if (index < 0) continue;
+          const PlanValue& value = plan_.values[static_cast<size_t>(index)];
+          layouts.push(value.type.shape.to_string() + " " +
+                       value.layout.to_string(value.type.shape.rank()));
+        }
+      row.set("values", layouts);
+      row.set("workspace_bytes", step.choice.prepared.workspace);
+      report.push(std::move(row));
+    }
+  return report;
+}
+
+}  // namespace striate

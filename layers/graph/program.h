@@ -1,0 +1,105 @@
+// A compiled graph: a flat list of prepared kernels and one arena whose size is known beforehand.
+#pragma once
+
+#include <striate/core/step.h>
+#include <striate/layers/graph/plan.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace striate {
+
+/// The memory that the programs of one model share: as large as the largest needs.
+class Arena {
+ public:
+  explicit Arena(Device device = {}) : device_(device) {}
+  /// Grow to at least `bytes`. Throws OutOfMemoryError with the bytes asked.
+  void reserve(size_t bytes);
+  char* data() const { return buffer_ ? static_cast<char*>(buffer_->data()) : nullptr; }
+  size_t bytes() const { return buffer_ ? buffer_->bytes() : 0; }
+
+ private:
+  Device device_;
+  std::shared_ptr<Buffer> buffer_;
+};
+
+/// A symbolic graph, and its plans for the input types that it meets.
+class Program {
+ public:
+  /// Compile for given input types. Throws what the operations throw, layer named; KernelError
+  /// when a forced kernel declines; OutOfMemoryError.
+  Program(std::vector<Value> inputs, std::vector<Type> input_types, std::vector<Value> outputs,
+          std::vector<Update> updates, ProgramOptions options, std::shared_ptr<Arena> arena = {});
+
+  /// Run once. `inputs` and `outputs` are dense tensors of the types compiled for, on the device.
+  /// With `shards` > 1 the inputs hold the rows of all shards one after another; outputs that have
+  /// rows too are filled likewise, the others are summed by the tree.
+  /// Throws LabelError for a label outside its classes; NumericsError when a loss is not finite
+  /// (the layer named, nothing updated), with check_numerics when any value is not.
+  void run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+           const StepBlock& block = {});
+  /// The same with new output tensors.
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs, const StepBlock& block = {});
+
+  /// Types of a whole batch: `shards` times the rows compiled for.
+  const std::vector<Type>& input_types() const { return input_types_; }
+  std::vector<Type> output_types() const;
+
+  struct Memory {
+    size_t planned = 0, used = 0, weights = 0, state = 0, gradients = 0, persistent = 0;
+  };
+  Memory memory() const;
+  double plan_seconds() const { return plan_seconds_; }
+  const Plan& plan() const { return plan_; }
+  /// Report each kernel: layer, operation, entry, why, what the others said, layouts, bytes.
+  Json explain() const;
+  const ProgramOptions& options() const { return options_; }
+
+ private:
+  void compile();
+  void bind();
+  void run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end);
+  void run_prologue();
+  void sum_shard(int shard);
+  void sum_remaining();
+  void add_region(size_t from_offset, size_t to_offset);
+  std::string find_nonfinite();
+  void check_labels(const std::vector<Tensor>& inputs) const;
+  bool is_stale() const;
+  char* pointer(int value) const;
+
+  struct Bound {
+    std::vector<const void*> inputs;
+    std::vector<void*> outputs;
+    void* workspace = nullptr;
+  };
+  void bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound);
+
+  struct LabelCheck {
+    size_t input;
+    int64_t classes;
+    std::string layer;
+  };
+
+  std::vector<Value> inputs_, outputs_;
+  std::vector<Type> input_types_;
+  std::vector<Update> updates_;
+  ProgramOptions options_;
+  std::shared_ptr<Arena> arena_;
+  Plan plan_;
+  std::shared_ptr<Buffer> persistent_;
+  std::vector<Bound> bound_steps_, bound_prologue_;
+  std::vector<const char*> fed_inputs_;
+  std::vector<char*> fed_outputs_;
+  std::vector<uint64_t> seen_versions_;
+  std::vector<bool> changed_;  // variables that a run changes
+  std::vector<LabelCheck> labels_;
+  char* bound_arena_ = nullptr;
+  std::unique_ptr<kernels::Kernel> add_;  // of two gradient regions, when there are shards
+  StepBlock block_;
+  double plan_seconds_ = 0;
+};
+
+}  // namespace striate
