@@ -16,10 +16,10 @@ Shape reshaped(const Shape& x, Shape wanted) {
     if (x.rank() < 1) throw ShapeError("reshape needs a batch axis", x.to_string());
     wanted[0] = x[0];
   }
-  // The batch may stay unknown on both sides; the sizes beside it must agree all the same.
-  const bool same_batch = unknown == 2 && x[0] == kUnknown;
-  const int first = same_batch ? 1 : 0;
-  Shape from(x.begin() + first, x.end()), to(wanted.begin() + first, wanted.end());
+  // The batch, which may be unknown or empty, is the same on both sides; the rest must agree.
+  const int first = unknown == 2 ? 1 : 0;
+  const Shape from(x.begin() + first, x.end());
+  Shape to(wanted.begin() + first, wanted.end());
   if (!from.is_known()) return wanted;
   int64_t* hole = nullptr;
   for (int i = 0; i < to.rank(); ++i)
@@ -173,7 +173,7 @@ Shape sliced(const Shape& x, const SliceOptions& options) {
                        "begin " + std::to_string(begin) + ", size " +
                            std::to_string(options.size[static_cast<size_t>(i)]) + " at axis " +
                            std::to_string(i));
-    y[i] = to_end && x[i] == kUnknown && begin == 0 ? kUnknown : size;
+    y[i] = size;
   }
   return y;
 }
