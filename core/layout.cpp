@@ -19,7 +19,7 @@ Layout Layout::parse(const std::string& tag) {
   while (i < tag.size()) {
     int size = 0;
     for (; i < tag.size() && std::isdigit(static_cast<unsigned char>(tag[i])); ++i)
-      size = size * 10 + (tag[i] - '0');
+      size = size > 1024 ? size : size * 10 + (tag[i] - '0');  // no overflow
     if (i == tag.size() || size < 2 || size > 1024 || layout.blocks_ == kMaxBlocks)
       throw Error("a layout tag ends in at most 3 blocks such as 8d", "'" + tag + "'");
     layout.block_[layout.blocks_++] = {std::tolower(tag[i++]) - 'a', size};

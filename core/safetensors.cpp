@@ -188,6 +188,10 @@ Tensor SafetensorsFile::read(const std::string& name) const {
   const Entry& found = entry(name);
   Tensor tensor(found.shape, found.dtype);
   file_.read(found.first, tensor.data(), tensor.bytes());
+  const auto* bytes = static_cast<const uint8_t*>(tensor.data());
+  if (found.dtype == DType::kBool &&
+      std::any_of(bytes, bytes + tensor.bytes(), [](uint8_t byte) { return byte > 1; }))
+    throw FileError("'" + file_.path() + "': booleans must be 0 or 1", "'" + name + "'");
   return tensor;
 }
 
