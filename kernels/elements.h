@@ -72,7 +72,16 @@ void with_element_type(DType dtype, const Body& body) {
   }
 }
 
-/// Read element `i` of integer labels; -1, which no label is, for a value that is not finite.
+/// Return element `i` as double; slow, for reference kernels.
+inline double element_at(const void* values, DType dtype, int64_t i) {
+  double value = 0;
+  with_element_type(dtype, [&](auto t) {
+    value = static_cast<double>(static_cast<const decltype(t)*>(values)[i]);
+  });
+  return value;
+}
+
+/// Return element `i` of labels; -1, which no label is, for NaN.
 inline int64_t label_at(const void* labels, DType dtype, int64_t i) {
   switch (dtype) {
     case DType::kU8:
@@ -81,17 +90,11 @@ inline int64_t label_at(const void* labels, DType dtype, int64_t i) {
       return static_cast<const int32_t*>(labels)[i];
     case DType::kI64:
       return static_cast<const int64_t*>(labels)[i];
-    case DType::kBool:
-      return static_cast<const bool*>(labels)[i];
     default:
       break;
   }
-  int64_t label = -1;
-  with_element_type(dtype, [&](auto t) {
-    const double value = static_cast<double>(static_cast<const decltype(t)*>(labels)[i]);
-    if (value == value) label = convert<int64_t>(value);
-  });
-  return label;
+  const double value = element_at(labels, dtype, i);
+  return value == value ? convert<int64_t>(value) : -1;
 }
 
 }  // namespace striate::kernels

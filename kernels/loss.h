@@ -25,7 +25,9 @@ struct LossOptions {
   double label_smoothing = 0;
 };
 
-/// A row counts when fewer than k classes have a larger score; a NaN score counts as larger.
+/// A row is right when fewer than k classes come before its label: those with a larger score, with
+/// an equal one and a lower number, or with NaN. So k = 1 agrees with argmax. No label outside is
+/// right.
 struct TopKOptions {
   int k = 1;
 };

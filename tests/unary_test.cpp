@@ -2,13 +2,10 @@
 #include <striate/kernels/float_functions.h>
 #include <striate/kernels/unary.h>
 #include <striate/tests/kernel_table.h>
+#include <striate/tests/printed_seed.h>
 
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
 #include <limits>
-#include <random>
 
 namespace striate::testing {
 namespace {
@@ -45,12 +42,8 @@ TEST(Unary, EveryEntryAgreesWithTheReference) {
 }
 
 TEST(Unary, RandomShapes) {
-  const unsigned seed = static_cast<unsigned>(std::time(nullptr));
-  std::printf("  seed %u\n", seed);
-  std::mt19937 random(seed);
-  auto below = [&](int limit) {
-    return static_cast<int64_t>(random() % static_cast<unsigned>(limit));
-  };
+  PrintedSeed random;
+  auto below = [&](int limit) { return random.below(limit); };
   std::vector<Case> table;
   for (const std::string& name : kernels::unary_operations())
     table.push_back(unary_case(name, {below(4), 1 + below(9), 1 + below(9), 1 + below(40)},

@@ -1,0 +1,258 @@
+#include <gtest/gtest.h>
+#include <striate/core/step.h>
+#include <striate/kernels/loss.h>
+#include <striate/tests/kernel_table.h>
+#include <striate/tests/printed_seed.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace striate::testing {
+namespace {
+
+using Fill = Input::Fill;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+const char* const kEntries[] = {"reference", "direct"};
+
+Input step_block(float divisor) {
+  StepBlock block;
+  block.loss_divisor = divisor;
+  std::vector<uint8_t> bytes(sizeof block);
+  std::memcpy(bytes.data(), &block, sizeof block);
+  return Input::of(Shape{static_cast<int64_t>(sizeof block)}, bytes);
+}
+
+Values block_values(float divisor) {
+  const Input block = step_block(divisor);
+  return {block.bytes.begin(), block.bytes.end()};
+}
+
+Case loss_case(const std::string& name, const Shape& shape, LossOptions options = {},
+               DType label_type = DType::kI64, double high = 4) {
+  const bool logits = options.from_logits || name == "mean_squared_error";
+  const Input x(shape, Fill::kUniform, logits ? -high : 0.01, logits ? high : 0.99);
+  Input target(shape, Fill::kUniform, 0, 1);
+  if (name == "sparse_categorical_crossentropy") {
+    const Shape rows(shape.begin(), shape.end() - 1);
+    target = Input(rows, label_type, Fill::kIndices, 0, static_cast<double>(shape[-1]));
+  }
+  const float divisor = shape.rank() > 0 && shape[0] > 0 ? static_cast<float>(shape[0]) : 1;
+  return Case::of(name, options, {x, target, step_block(divisor)}, {Shape{}, shape},
+                  kTranscendentalLimit);
+}
+
+/// Return {loss, gradient}.
+std::vector<Values> run_loss(const Case& c, const std::string& entry, const Values& x,
+                             const Values& targets, float divisor = 1) {
+  return run_entry(c, entry, {x, targets, block_values(divisor)});
+}
+
+const char* const kLosses[] = {"sparse_categorical_crossentropy", "categorical_crossentropy",
+                               "binary_crossentropy", "mean_squared_error"};
+const std::vector<Shape> kShapes = {{1, 10},      {64, 10},  {0, 10},      {7, 3},    {5, 16},
+                                    {3, 17},      {2, 1000}, {300, 33},    {2, 3, 4}, {3000, 10},
+                                    {2, 5, 7, 3}, {1, 9000}, {2, 4, 4, 21}};
+
+TEST(Loss, EveryEntryAgreesWithTheReference) {
+  std::vector<Case> table;
+  for (const char* name : kLosses)
+    for (const Shape& shape : kShapes)
+      for (const LossOptions& options :
+           {LossOptions{}, LossOptions{true, 0.1}, LossOptions{false, 0}, LossOptions{false, 0.2}})
+        table.push_back(loss_case(name, shape, options));
+  for (DType type : {DType::kU8, DType::kI32, DType::kI64, DType::kF32})
+    table.push_back(loss_case("sparse_categorical_crossentropy", {64, 10}, {}, type));
+  for (const char* name : kLosses) {
+    table.push_back(loss_case(name, {20, 10}, {}, DType::kI64, 500));
+    table.push_back(
+        loss_case(name, {3, 1}));  // one class: the loss is 0 but for smoothing's rounding
+  }
+  run_table(table);
+}
+
+TEST(Loss, RandomProblems) {
+  PrintedSeed random;
+  std::vector<Case> table;
+  for (const char* name : kLosses)
+    for (int i = 0; i < 12; ++i)
+      table.push_back(loss_case(name, {1 + random.below(100), 2 + random.below(200)},
+                                {random.below(3) > 0, 0.1 * static_cast<double>(random.below(4))}));
+  run_table(table);
+}
+
+TEST(Loss, KnownValues) {
+  const Values p = {0.09003057317038046, 0.24472847105479767, 0.6652409557748219};
+  for (const char* entry : kEntries) {
+    const Case c = loss_case("sparse_categorical_crossentropy", {1, 3});
+    const auto made = run_loss(c, entry, {1, 2, 3}, {1}, 4);
+    EXPECT_NEAR(made[0][0], -std::log(p[1]) / 4, 1e-6) << entry;
+    for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(made[1][i], (p[i] - (i == 1)) / 4, 1e-7) << entry;
+
+    const auto soft = run_loss(loss_case("categorical_crossentropy", {1, 3}), entry, {1, 2, 3},
+                               {0.5, 0.25, 0.25});
+    EXPECT_NEAR(soft[0][0], -(0.5 * std::log(p[0]) + 0.25 * std::log(p[1] * p[2])), 1e-6) << entry;
+
+    const auto two = run_loss(loss_case("binary_crossentropy", {2, 1}), entry, {2, -1}, {1, 1}, 2);
+    EXPECT_NEAR(two[0][0], (std::log1p(std::exp(-2)) + std::log1p(std::exp(1))) / 2, 1e-6) << entry;
+    EXPECT_NEAR(two[1][0], -0.5 / (1 + std::exp(2)), 1e-7) << entry;
+
+    const auto squares =
+        run_loss(loss_case("mean_squared_error", {2, 2}), entry, {1, 2, 3, 4}, {0, 2, 5, 4}, 2);
+    EXPECT_NEAR(squares[0][0], 1.25, 1e-6) << entry;  // (1 + 0 + 4 + 0) / 2 elements / 2 samples
+    EXPECT_EQ(squares[1], (Values{0.5, 0, -1, 0})) << entry;
+  }
+}
+
+TEST(Loss, FromProbabilities) {
+  const LossOptions options{false, 0};
+  for (const char* entry : kEntries) {
+    const auto made = run_loss(loss_case("sparse_categorical_crossentropy", {1, 3}, options), entry,
+                               {0.25, 0.5, 0.25}, {1});
+    EXPECT_NEAR(made[0][0], std::log(2), 1e-6) << entry;
+    EXPECT_EQ(made[1], (Values{0, -2, 0})) << entry;
+    // Clipped: the loss stays finite, the slope beyond the limits is 0.
+    const auto sure =
+        run_loss(loss_case("binary_crossentropy", {2, 1}, options), entry, {0, 1}, {1, 0});
+    EXPECT_NEAR(sure[0][0], -2 * std::log(1e-7), 1e-5) << entry;
+    EXPECT_EQ(sure[1], (Values{0, 0})) << entry;
+  }
+}
+
+TEST(Loss, ManyRowsOfASampleCountAsTheirMean) {
+  for (const char* entry : kEntries) {
+    const Values x = {1, 2, 3, 0, 1, 0, 2, 2, 2, 1, 0, 0};
+    const Values labels = {0, 1, 2, 0};
+    const auto rows =
+        run_loss(loss_case("sparse_categorical_crossentropy", {4, 3}), entry, x, labels, 4);
+    const auto pixels =
+        run_loss(loss_case("sparse_categorical_crossentropy", {2, 2, 3}), entry, x, labels, 2);
+    EXPECT_EQ(rows[0], pixels[0]) << entry;
+    EXPECT_EQ(rows[1], pixels[1]) << entry;
+  }
+}
+
+TEST(Loss, ShardsAddUpToTheBatch) {
+  const Values x = {1, 2, 3, 0, 1, 0}, labels = {0, 1};
+  for (const char* entry : kEntries) {
+    const Case one = loss_case("sparse_categorical_crossentropy", {1, 3});
+    const auto both =
+        run_loss(loss_case("sparse_categorical_crossentropy", {2, 3}), entry, x, labels, 2);
+    const auto a = run_loss(one, entry, {1, 2, 3}, {0}, 2);
+    const auto b = run_loss(one, entry, {0, 1, 0}, {1}, 2);
+    EXPECT_NEAR(both[0][0], a[0][0] + b[0][0], 1e-6) << entry;
+    EXPECT_EQ(both[1][0], a[1][0]) << entry;
+    EXPECT_EQ(both[1][3], b[1][0]) << entry;
+  }
+}
+
+TEST(Loss, LargeLogitsStayFinite) {
+  for (const char* entry : kEntries) {
+    const auto wrong =
+        run_loss(loss_case("sparse_categorical_crossentropy", {1, 2}), entry, {30000, -30000}, {1});
+    EXPECT_EQ(wrong[0][0], 60000) << entry;
+    EXPECT_EQ(wrong[1], (Values{1, -1})) << entry;
+    const auto right =
+        run_loss(loss_case("sparse_categorical_crossentropy", {1, 2}), entry, {30000, -30000}, {0});
+    EXPECT_EQ(right[0][0], 0) << entry;
+    EXPECT_EQ(right[1], (Values{0, 0})) << entry;
+    const auto two =
+        run_loss(loss_case("binary_crossentropy", {2, 1}), entry, {-5000, 5000}, {1, 1});
+    EXPECT_EQ(two[0][0], 5000) << entry;
+    EXPECT_EQ(two[1], (Values{-1, 0})) << entry;
+  }
+}
+
+TEST(Loss, LabelSmoothing) {
+  for (const char* entry : kEntries) {
+    const Case sparse = loss_case("sparse_categorical_crossentropy", {1, 4}, {true, 0.2});
+    const Case dense = loss_case("categorical_crossentropy", {1, 4});
+    const auto smooth = run_loss(sparse, entry, {1, 2, 3, 4}, {2});
+    const auto by_hand = run_loss(dense, entry, {1, 2, 3, 4}, {0.05, 0.05, 0.85, 0.05});
+    EXPECT_NEAR(smooth[0][0], by_hand[0][0], 1e-6) << entry;
+    for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(smooth[1][i], by_hand[1][i], 1e-7) << entry;
+    const auto two =
+        run_loss(loss_case("binary_crossentropy", {1, 1}, {true, 0.2}), entry, {0.5}, {1});
+    EXPECT_NEAR(two[0][0], std::log1p(std::exp(0.5)) - 0.9 * 0.5, 1e-6) << entry;
+  }
+}
+
+TEST(Loss, ALabelOutsideTheClassesMakesItsRowNan) {
+  for (const char* entry : kEntries)
+    for (bool from_logits : {true, false})
+      for (double label : {-1.0, 3.0, 1e9}) {
+        const Case c = loss_case("sparse_categorical_crossentropy", {2, 3}, {from_logits, 0});
+        const auto made = run_loss(c, entry, {.1, .2, .7, .4, .3, .3}, {0, label});
+        EXPECT_TRUE(std::isnan(made[0][0])) << entry << " " << label;
+        for (size_t i = 0; i < 6; ++i)
+          EXPECT_EQ(std::isnan(made[1][i]), i >= 3) << entry << " " << label << " element " << i;
+      }
+}
+
+TEST(Loss, NanAndInfinity) {
+  for (const char* entry : kEntries)
+    for (const char* name :
+         {"categorical_crossentropy", "binary_crossentropy", "mean_squared_error"}) {
+      const auto made = run_loss(loss_case(name, {2, 2}), entry, {1, NAN, 0.5, 0.25}, {0, 1, 1, 0});
+      EXPECT_TRUE(std::isnan(made[0][0])) << name << " " << entry;
+      EXPECT_TRUE(std::isnan(made[1][1])) << name << " " << entry;
+      EXPECT_TRUE(std::isfinite(made[1][2])) << name << " " << entry;
+    }
+  for (const char* entry : kEntries)
+    EXPECT_EQ(run_loss(loss_case("sparse_categorical_crossentropy", {1, 2}), entry, {0, -kInfinity},
+                       {0})[0][0],
+              0)
+        << entry;
+}
+
+TEST(Loss, AnEmptyBatchHasLossZero) {
+  for (const char* entry : kEntries)
+    for (const char* name : kLosses)
+      EXPECT_EQ(run_loss(loss_case(name, {0, 3}), entry, {}, {})[0], (Values{0})) << name << entry;
+}
+
+TEST(Loss, Gradients) {
+  for (const char* name : kLosses)
+    for (const Shape& shape : {Shape{1, 1}, Shape{4, 5}, Shape{2, 3, 4}})
+      for (const LossOptions& options : {LossOptions{}, LossOptions{true, 0.1},
+                                         LossOptions{false, 0}, LossOptions{false, 0.2}}) {
+        GradientCase g;
+        g.forward = loss_case(name, shape, options);
+        g.forward.inputs[0].low = options.from_logits ? -2 : 0.1;
+        g.forward.inputs[0].high = options.from_logits ? 2 : 0.9;
+        g.outputs = {-1, 0};
+        check_gradient(g);
+      }
+}
+
+Case top_k_case(const Shape& shape, int k) {
+  return Case::of("top_k_correct", TopKOptions{k},
+                  {Input(shape, Fill::kDistinct), Input({shape[0]}, DType::kI32, Fill::kIndices, 0,
+                                                        static_cast<double>(shape[1]))},
+                  {Shape{shape[0]}});
+}
+
+TEST(TopK, EveryEntryAgreesWithTheReference) {
+  std::vector<Case> table;
+  for (const Shape& shape :
+       {Shape{0, 5}, Shape{1, 1}, Shape{64, 10}, Shape{7, 100}, Shape{900, 50}})
+    for (int k : {1, 3, 5}) table.push_back(top_k_case(shape, k));
+  run_table(table);
+}
+
+TEST(TopK, TiesNanAndLabelsOutside) {
+  const Values scores = {3, 3, 1, 3, 3, 1, NAN, 9, 1, 1, NAN, 2, 1, 2, 3, 1, 2, 3};
+  const Values labels = {0, 1, 1, 1, 3, -1};
+  for (const char* entry : kEntries) {
+    EXPECT_EQ(run_entry(top_k_case({6, 3}, 1), entry, {scores, labels})[0],
+              (Values{1, 0, 0, 0, 0, 0}))
+        << entry;
+    EXPECT_EQ(run_entry(top_k_case({6, 3}, 2), entry, {scores, labels})[0],
+              (Values{1, 1, 1, 0, 0, 0}))
+        << entry;
+  }
+}
+
+}  // namespace
+}  // namespace striate::testing

@@ -1,0 +1,104 @@
+#include <gtest/gtest.h>
+#include <striate/kernels/softmax.h>
+#include <striate/tests/kernel_table.h>
+#include <striate/tests/printed_seed.h>
+
+#include <cmath>
+#include <limits>
+
+namespace striate::testing {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+struct None {};
+
+Case forward_case(const std::string& name, const Shape& shape, double high = 8) {
+  return Case::of(name, None{}, {Input(shape, Input::Fill::kUniform, -high, high)}, {shape},
+                  kTranscendentalLimit);
+}
+
+Case backward_case(const std::string& name, const Shape& shape) {
+  const bool logarithm = name == "log_softmax_backward";
+  const Input y(shape, Input::Fill::kUniform, logarithm ? -5 : 0.01, logarithm ? -0.1 : 1);
+  return Case::of(name, None{}, {Input(shape), y}, {shape}, kTranscendentalLimit);
+}
+
+const std::vector<Shape> kShapes = {{1},       {10},      {0, 10},      {1, 1},        {3, 2},
+                                    {64, 10},  {5, 16},   {4, 17},      {2, 1000},     {3, 5000},
+                                    {300, 31}, {2, 3, 4}, {2, 5, 7, 3}, {1, 4, 4, 21}, {4000, 10}};
+
+TEST(Softmax, EveryEntryAgreesWithTheReference) {
+  std::vector<Case> table;
+  for (const Shape& shape : kShapes) {
+    for (const char* name : {"softmax", "log_softmax"}) {
+      table.push_back(forward_case(name, shape));
+      table.push_back(forward_case(name, shape, 500));  // far beyond what exp can hold
+    }
+    for (const char* name : {"softmax_backward", "log_softmax_backward"})
+      table.push_back(backward_case(name, shape));
+  }
+  run_table(table);
+}
+
+TEST(Softmax, RandomShapes) {
+  PrintedSeed random;
+  std::vector<Case> table;
+  for (int i = 0; i < 12; ++i) {
+    const Shape shape{random.below(50), 1 + random.below(300)};
+    for (const char* name : {"softmax", "log_softmax"}) table.push_back(forward_case(name, shape));
+    for (const char* name : {"softmax_backward", "log_softmax_backward"})
+      table.push_back(backward_case(name, shape));
+  }
+  run_table(table);
+}
+
+TEST(Softmax, KnownValues) {
+  for (const char* entry : {"reference", "direct"}) {
+    const Values y = run_entry(forward_case("softmax", {1, 3}), entry, {{1, 2, 3}})[0];
+    const Values log_y = run_entry(forward_case("log_softmax", {1, 3}), entry, {{1, 2, 3}})[0];
+    const Values expected = {0.09003057317038046, 0.24472847105479767, 0.6652409557748219};
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_NEAR(y[i], expected[i], 1e-7) << entry;
+      EXPECT_NEAR(log_y[i], std::log(expected[i]), 3e-7) << entry;
+    }
+  }
+}
+
+TEST(Softmax, LargeValuesAndInfinities) {
+  for (const char* entry : {"reference", "direct"}) {
+    EXPECT_EQ(run_entry(forward_case("softmax", {1, 3}), entry, {{1e30, 1e30, -1e30}})[0],
+              (Values{0.5, 0.5, 0}))
+        << entry;
+    EXPECT_EQ(run_entry(forward_case("softmax", {1, 3}), entry, {{0, -kInfinity, 0}})[0],
+              (Values{0.5, 0, 0.5}))
+        << entry;
+    EXPECT_EQ(run_entry(forward_case("log_softmax", {1, 2}), entry, {{20000, 0}})[0],
+              (Values{0, -20000}))
+        << entry;
+  }
+}
+
+TEST(Softmax, NanStaysInItsRow) {
+  for (const char* name : {"softmax", "log_softmax"})
+    for (const char* entry : {"reference", "direct"}) {
+      const Values y = run_entry(forward_case(name, {3, 2}), entry, {{1, 2, NAN, 4, 5, 6}})[0];
+      for (size_t i = 0; i < y.size(); ++i)
+        EXPECT_EQ(std::isnan(y[i]), i == 2 || i == 3) << name << " " << entry << " " << i;
+    }
+}
+
+TEST(Softmax, Gradients) {
+  for (const char* name : {"softmax", "log_softmax"})
+    for (const Shape& shape : {Shape{1, 1}, Shape{3, 5}, Shape{2, 2, 4}}) {
+      GradientCase g;
+      g.forward = forward_case(name, shape, 2);
+      g.backward = std::string(name) + "_backward";
+      g.inputs = {From::cotangent(0), From::output(0)};
+      g.outputs = {0};
+      check_gradient(g);
+    }
+}
+
+}  // namespace
+}  // namespace striate::testing
