@@ -31,6 +31,7 @@ struct Problem {
   std::vector<ValueDesc> inputs;
   std::vector<ValueDesc> outputs;
   std::vector<bool> optional;  // inputs the caller leaves out have a false here (empty: all present)
+  std::vector<bool> unread;    // outputs that nobody reads: a kernel may leave them unwritten
   Device device;
   int threads = 1;
   bool exact = false;         // decline methods with a larger rounding error than direct sums
@@ -44,6 +45,7 @@ struct Problem {
   bool has_input(size_t i) const {
     return i < inputs.size() && (optional.empty() || optional[i]);
   }
+  bool is_read(size_t output) const { return output >= unread.size() || !unread[output]; }
 };
 
 /// Pointers of one run, in the order of the problem's inputs and outputs. An absent optional input

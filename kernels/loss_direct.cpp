@@ -208,12 +208,13 @@ Entry loss_entry(const char* operation, bool labels, bool by_rows, Part part) {
     const Division division = divide(shape, by_rows);
     const int64_t C = by_rows ? shape[-1] : 2;  // an element of the binary loss has two classes
     const DType target_type = problem.inputs[1].dtype;
+    const int64_t rows = shape.rank() > 0 ? shape[0] : 1;
     Prepared prepared;
     prepared.workspace = static_cast<size_t>(division.parts()) * sizeof(double);
     prepared.in_place = {{1, 0, false}};
     prepared.kernel = make_kernel([=](const Arguments& arguments) {
       const auto* block = static_cast<const StepBlock*>(arguments.inputs[2]);
-      const double scale = 1 / (static_cast<double>(block->loss_divisor) * division.terms);
+      const double scale = 1 / (block->divisor(rows) * division.terms);
       const Pass pass{static_cast<const float*>(arguments.inputs[0]),
                       arguments.inputs[1],
                       target_type,

@@ -33,7 +33,7 @@ struct Loss {
   double scale(int64_t terms) const {
     const Shape& shape = problem.inputs[0].shape;
     const int64_t samples = shape.rank() > 0 ? std::max<int64_t>(shape[0], 1) : 1;
-    return 1 / (static_cast<double>(block->loss_divisor) * std::max(1.0, 1.0 * terms / samples));
+    return 1 / (block->divisor(samples) * std::max(1.0, 1.0 * terms / samples));
   }
 
   const Problem& problem;

@@ -1,7 +1,9 @@
 #include <striate/layers/initializer.h>
 
+#include <striate/core/parallel.h>
 #include <striate/core/random.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <map>
@@ -107,7 +109,12 @@ std::atomic<uint64_t> process_seed{0};
 void set_seed(uint64_t seed) { process_seed = seed; }
 uint64_t current_seed() { return process_seed; }
 
-void check_initializer(const Json& config) { parse(config); }
+Check<Json> is_initializer() {
+  return [](const Json& config) {
+    parse(config);
+    return std::string();
+  };
+}
 
 std::vector<const Schema*> initializer_schemas() {
   std::vector<const Schema*> all;
@@ -137,7 +144,8 @@ void initialize(Variable& variable, uint64_t seed) {
     most = std::sqrt(3 * variance), least = -most;
   }
   const RandomStream stream{seed, hash_of(variable.path), 0};
-  for (int64_t i = 0; i < count; i += 4) {
+  parallel_for((count + 3) / 4, [&](int64_t group) {
+    const int64_t i = group * 4;
     const auto words = stream.words(static_cast<uint64_t>(i / 4), 0);
     double four[4];
     if (parsed.kind->distribution == Distribution::kNormal) {
@@ -150,7 +158,7 @@ void initialize(Variable& variable, uint64_t seed) {
       for (double& value : four) value = o.value;
     }
     for (int64_t k = 0; k < 4 && i + k < count; ++k) data[i + k] = static_cast<float>(four[k]);
-  }
+  });
   variable.assign(tensor);
 }
 

@@ -20,7 +20,7 @@ void initialize(Variable& variable, uint64_t seed);
 
 /// Return the schemas of all initializers.
 std::vector<const Schema*> initializer_schemas();
-/// Throws ShapeError when `config` is no initializer; for checks before a weight exists.
-void check_initializer(const Json& config);
+/// The check of an option that is an initializer. Throws ShapeError with the names that exist.
+Check<Json> is_initializer();
 
 }  // namespace striate

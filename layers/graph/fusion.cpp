@@ -4,6 +4,7 @@
 #include <striate/kernels/matmul.h>
 #include <striate/kernels/unary.h>
 #include <striate/layers/graph/lower.h>
+#include <striate/layers/shape_ops.h>
 
 #include <map>
 

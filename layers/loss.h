@@ -1,0 +1,35 @@
+// Losses and metrics as functions of symbolic values, by name or of the user's own.
+#pragma once
+
+#include <striate/core/json.h>
+#include <striate/layers/graph/options.h>
+#include <striate/layers/graph/graph.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace striate {
+
+/// From targets and a model's output to a value: a scalar loss (its sum over the batch divided by
+/// the batch's rows), or for a metric one number per sample.
+using LossFunction = std::function<Value(const Value& targets, const Value& output)>;
+
+/// A loss or metric, and the name under which files record it (null: it cannot be recorded).
+struct NamedFunction {
+  std::string name;
+  Json config;
+  LossFunction function;
+};
+
+/// Find a loss by name ("sparse_categorical_crossentropy") or {"type": "SparseCategoricalCrossentropy",
+/// "from_logits": false, ...}. Throws ShapeError with the names that exist.
+NamedFunction find_loss(const Json& config);
+/// Find a metric: accuracy, top_k_accuracy ({"type": "TopKAccuracy", "k": 5}), or a loss's name.
+/// `accuracy` looks at the shapes: integer labels, one-hot rows, or one probability.
+NamedFunction find_metric(const Json& config);
+
+std::vector<const Schema*> loss_schemas();
+std::vector<const Schema*> metric_schemas();
+
+}  // namespace striate

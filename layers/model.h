@@ -1,0 +1,141 @@
+// Models: a graph of layers with weights, and the programs that train, evaluate and run it.
+#pragma once
+
+#include <striate/layers/graph/program.h>
+#include <striate/layers/layer.h>
+#include <striate/layers/loss.h>
+#include <striate/layers/optimizer.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace striate {
+
+/// How a model is trained: the arguments of `Model::compile`.
+struct CompileOptions {
+  std::shared_ptr<Optimizer> optimizer;
+  std::vector<NamedFunction> losses;          // one per output, or one for all
+  std::vector<double> loss_weights;           // empty: all 1
+  std::vector<NamedFunction> metrics;         // of the first output
+  std::string device = "auto";
+  std::string precision = "float32";
+  bool check_numerics = false;
+  bool exact = false;
+  int shards = 1;
+  uint64_t seed = current_seed();
+};
+
+/// The results of a batch: the loss, then each metric, as means over the batch's samples.
+struct StepResult {
+  double loss = 0;
+  std::vector<double> metrics;
+};
+
+class Model {
+ public:
+  /// Make a model of a graph. Layers without a name get one; weights get their first values.
+  /// Throws ShapeError when an output does not depend on the inputs given, or two layers share a
+  /// name.
+  Model(std::vector<Value> inputs, std::vector<Value> outputs, const std::string& name = "model");
+
+  const std::string& name() const { return name_; }
+  const std::vector<Value>& inputs() const { return inputs_; }
+  const std::vector<Value>& outputs() const { return outputs_; }
+  /// Return the calls of layers and operations in order.
+  const std::vector<std::shared_ptr<Call>>& calls() const { return calls_; }
+  /// Return the layers in order of their first call.
+  const std::vector<Layer>& layers() const { return layers_; }
+  /// Return the layer of that path. Throws Error with the paths that exist.
+  Layer layer(const std::string& path) const;
+  /// Return all variables, trained or not, in order of their layers.
+  std::vector<std::shared_ptr<Variable>> weights() const;
+  int64_t count_params() const;
+  void freeze(bool frozen = true) const;
+
+  /// Apply the model as a layer: its layers and weights are shared.
+  std::vector<Value> operator()(const std::vector<Value>& inputs) const;
+  /// Return a model with the last layer replaced.
+  Model replace_head(const Layer& layer) const;
+
+  /// Say how the model is trained. Throws what unknown names throw, DeviceError.
+  void compile(CompileOptions options);
+  bool is_compiled() const { return state_->options.optimizer != nullptr; }
+  const CompileOptions& compile_options() const { return state_->options; }
+
+  /// Train on one batch; x and y hold one tensor per input and output, rows first.
+  StepResult train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y);
+  /// Evaluate one batch without training.
+  StepResult test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y);
+  /// Return the outputs for one batch.
+  std::vector<Tensor> predict_batch(const std::vector<Tensor>& x) const;
+
+  /// Training steps done, rows seen: what learning rates and random numbers depend on.
+  int64_t step() const { return state_->step; }
+  void set_step(int64_t step) { state_->step = step; }
+
+  /// Return the program for given types, compiled when new; `purpose` train, test or predict.
+  std::shared_ptr<Program> program(const std::string& purpose, const std::vector<Type>& x,
+                                   const std::vector<Type>& y = {}) const;
+
+  /// Return shapes, parameters, bytes and multiply-adds of each layer as JSON.
+  Json summary() const;
+  /// Return the graph and the options as JSON: what `from_config` reads.
+  /// Throws Error naming what cannot be recorded.
+  Json config() const;
+  /// Rebuild a model, its weights not yet set. Throws FileError for a config that is none.
+  static Model from_config(const Json& config);
+
+  /// Write weights and graph to one safetensors file, atomically. Throws FileError; the old file
+  /// is intact then. `checkpoint` adds the optimizer's state and the step.
+  void save(const std::string& path, bool checkpoint = false) const;
+  /// Read such a file. Throws FileError; nothing is half-loaded.
+  static Model load(const std::string& path);
+  /// Set weights by name from any safetensors file; returns {loaded, missing, unexpected,
+  /// wrong_shape}. Without `partial` any of the last three is a FileError and nothing changes.
+  Json load_weights(const std::string& path, bool partial = false);
+
+ private:
+  friend class Predictor;
+  struct State {
+    CompileOptions options;
+    Device device;
+    int64_t step = 0;
+    std::shared_ptr<Arena> arena;
+    std::map<std::string, std::pair<uint64_t, std::shared_ptr<Program>>> programs;
+    uint64_t clock = 0;
+  };
+
+  void collect_calls();
+  void name_layers();
+  std::shared_ptr<Program> build(const std::string& purpose, const std::vector<Type>& x,
+                                 const std::vector<Type>& y, std::shared_ptr<Arena> arena) const;
+  StepResult run_batch(const std::string& purpose, const std::vector<Tensor>& x,
+                       const std::vector<Tensor>& y);
+
+  std::string name_;
+  std::vector<Value> inputs_, outputs_;
+  std::vector<std::shared_ptr<Call>> calls_;
+  std::vector<Layer> layers_;
+  std::shared_ptr<State> state_;
+};
+
+/// Make a model of layers one after another; the first is an Input.
+Model Sequential(const std::vector<Layer>& layers, const std::string& name = "sequential");
+
+/// Runs a model with an arena of its own: one per thread makes prediction concurrent.
+class Predictor {
+ public:
+  explicit Predictor(const Model& model);
+  /// Return the outputs for a batch of any size.
+  std::vector<Tensor> operator()(const std::vector<Tensor>& x);
+  Tensor operator()(const Tensor& x) { return (*this)(std::vector<Tensor>{x})[0]; }
+
+ private:
+  Model model_;
+  std::shared_ptr<Arena> arena_;
+  std::map<std::string, std::shared_ptr<Program>> programs_;
+};
+
+}  // namespace striate

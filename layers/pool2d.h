@@ -1,0 +1,31 @@
+// Pooling layers.
+#pragma once
+
+#include <striate/layers/layer.h>
+
+#include <string>
+#include <vector>
+
+namespace striate {
+
+struct MaxPool2D {
+  Size2 pool_size = 2;
+  Size2 strides = 0;  // 0: pool_size
+  Padding padding;
+  Value call(Weights& weights, const Value& x) const;
+};
+
+struct AveragePool2D {
+  Size2 pool_size = 2;
+  Size2 strides = 0;  // 0: pool_size
+  Padding padding;
+  bool count_padding = false;
+  Value call(Weights& weights, const Value& x) const;
+};
+
+struct GlobalAveragePool2D {
+  bool keepdims = false;
+  Value call(Weights& weights, const Value& x) const;
+};
+
+}  // namespace striate

@@ -1,0 +1,66 @@
+#include <striate/kernels/cast.h>
+#include <striate/layers/reshape.h>
+#include <striate/layers/shape_ops.h>
+
+namespace striate {
+namespace {
+
+const RegisterLayer<Flatten> flatten_layer(
+    Describe<Flatten>("Flatten", "Make one row of each sample.\nx: [N, ...] -> y: [N, features]"));
+
+const RegisterLayer<Reshape> reshape_layer(
+    Describe<Reshape>("Reshape", "Change the shape of each sample.")
+        .required("target_shape", &Reshape::target_shape,
+                  "Sizes without the batch; one may be -1."));
+
+const RegisterLayer<Rescale> rescale_layer(
+    Describe<Rescale>("Rescale", "y = x * scale + offset, for pixels of any number type.")
+        .required("scale", &Rescale::scale, "The factor: 1 / 255 for pixels.")
+        .field("offset", &Rescale::offset, "Added afterwards."));
+
+const RegisterLayer<Add> add_layer(Describe<Add>("Add", "The sum of several values."));
+const RegisterLayer<Multiply> multiply_layer(
+    Describe<Multiply>("Multiply", "The product of several values."));
+const RegisterLayer<Concatenate> concatenate_layer(
+    Describe<Concatenate>("Concatenate", "Put values side by side along an axis.")
+        .field("axis", &Concatenate::axis, "The axis; negative ones count from the end."));
+
+Value fold(const char* operation, const std::vector<Value>& inputs) {
+  if (inputs.size() < 2)
+    throw ShapeError("the layer needs at least two inputs", std::to_string(inputs.size()));
+  Value sum = inputs[0];
+  for (size_t i = 1; i < inputs.size(); ++i) sum = apply(operation, {sum, inputs[i]});
+  return sum;
+}
+
+}  // namespace
+
+Value Flatten::call(Weights&, const Value& x) const {
+  const Shape& shape = x.shape();
+  bool known = true;
+  for (int i = 1; i < shape.rank(); ++i) known = known && shape[i] != kUnknown;
+  const int64_t features = known ? shape.product(1, shape.rank()) : kUnknown;
+  return apply("reshape", {x}, ReshapeOptions{{kUnknown, features}});
+}
+
+Value Reshape::call(Weights&, const Value& x) const {
+  std::vector<int64_t> dims = {kUnknown};
+  dims.insert(dims.end(), target_shape.begin(), target_shape.end());
+  return apply("reshape", {x}, ReshapeOptions{Shape(dims)});
+}
+
+Value Rescale::call(Weights&, const Value& x) const {
+  return apply("rescale", {x}, RescaleOptions{scale, offset});
+}
+
+Value Add::call(Weights&, const std::vector<Value>& inputs) const { return fold("add", inputs); }
+
+Value Multiply::call(Weights&, const std::vector<Value>& inputs) const {
+  return fold("multiply", inputs);
+}
+
+Value Concatenate::call(Weights&, const std::vector<Value>& inputs) const {
+  return striate::apply_all("concat", inputs, ConcatOptions{static_cast<int>(axis)})[0];
+}
+
+}  // namespace striate
