@@ -2,6 +2,7 @@
 #pragma once
 
 #include <striate/layers/graph/program.h>
+#include <striate/layers/initializer.h>
 #include <striate/layers/layer.h>
 #include <striate/layers/loss.h>
 #include <striate/layers/optimizer.h>

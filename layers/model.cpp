@@ -1,0 +1,330 @@
+#include <striate/layers/model.h>
+
+#include <striate/kernels/reduce.h>
+#include <striate/kernels/unary.h>
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+namespace striate {
+namespace {
+
+constexpr size_t kMaxPrograms = 16;  // per model: input shapes seen lately
+
+/// Return `max_pool2d` for `MaxPool2D`.
+std::string snake_case(const std::string& name) {
+  std::string text;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const bool upper = std::isupper(static_cast<unsigned char>(name[i])) != 0;
+    const bool after_lower = i > 0 && std::islower(static_cast<unsigned char>(name[i - 1])) != 0;
+    if (upper && after_lower) text += '_';
+    text += static_cast<char>(std::tolower(static_cast<unsigned char>(name[i])));
+  }
+  return text;
+}
+
+std::string key_of(const std::string& purpose, const std::vector<Type>& x,
+                   const std::vector<Type>& y) {
+  std::string key = purpose;
+  for (const auto* types : {&x, &y})
+    for (const Type& type : *types) {
+      key += '|';
+      key += name_of(type.dtype);
+      for (int64_t d : type.shape) key += ',' + std::to_string(d);
+    }
+  return key;
+}
+
+std::vector<Type> types_of(const std::vector<Tensor>& tensors) {
+  std::vector<Type> types;
+  for (const Tensor& tensor : tensors) types.push_back({tensor.shape(), tensor.dtype()});
+  return types;
+}
+
+}  // namespace
+
+Model::Model(std::vector<Value> inputs, std::vector<Value> outputs, const std::string& name)
+    : name_(name), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
+  if (inputs_.empty() || outputs_.empty())
+    throw ShapeError("a model needs at least one input and one output",
+                     std::to_string(inputs_.size()) + " and " + std::to_string(outputs_.size()));
+  state_ = std::make_shared<State>();
+  collect_calls();
+  name_layers();
+  for (const auto& variable : weights())
+    if (!variable->materialized()) initialize(*variable, current_seed());
+}
+
+void Model::collect_calls() {
+  std::vector<Value> todo = outputs_;
+  std::set<const Node*> seen;
+  while (!todo.empty()) {
+    const Value value = todo.back();
+    todo.pop_back();
+    if (!value || std::count(inputs_.begin(), inputs_.end(), value)) continue;
+    const Node& node = *value.node;
+    if (node.operation->name == "constant" || node.operation->name == "variable") continue;
+    if (node.operation->name == "input")
+      throw ShapeError("a model's outputs must depend on its inputs alone",
+                       "the further input '" + node.path() + "'");
+    if (!seen.insert(value.node.get()).second) continue;
+    auto call = node.call;
+    if (!call) {  // an operation between layers
+      call = std::make_shared<Call>();
+      call->inputs = node.inputs;
+      for (size_t i = 0; i < node.outputs.size(); ++i)
+        call->outputs.push_back(node.output(static_cast<int>(i)));
+      call->id = node.id;
+    }
+    if (!std::count(calls_.begin(), calls_.end(), call)) calls_.push_back(call);
+    todo.insert(todo.end(), call->inputs.begin(), call->inputs.end());
+  }
+  std::sort(calls_.begin(), calls_.end(),
+            [](const auto& a, const auto& b) { return a->id < b->id; });
+  for (const auto& call : calls_)
+    if (call->layer && !std::count(layers_.begin(), layers_.end(), call->layer))
+      layers_.push_back(call->layer);
+}
+
+void Model::name_layers() {
+  std::map<std::string, Layer> used;
+  const auto unnamed = [](const std::string& path) { return path.empty() || path.back() == '/'; };
+  for (const Layer& layer : layers_) {
+    if (unnamed(layer.path()) || !layer.is_named()) continue;
+    if (!used.emplace(layer.path(), layer).second)
+      throw ShapeError("layers of a model need different names", "'" + layer.path() + "' twice",
+                       "Name them differently, or leave the names out");
+  }
+  for (const Layer& layer : layers_) {
+    if (layer.is_named() && !unnamed(layer.path())) continue;
+    if (!unnamed(layer.path()) && used.emplace(layer.path(), layer).second) continue;
+    const size_t slash = layer.path().rfind('/');
+    const std::string prefix =
+        slash == std::string::npos ? "" : layer.path().substr(0, slash + 1);
+    const std::string base = prefix + snake_case(layer.type());
+    std::string path = base;
+    for (int i = 1; !used.emplace(path, layer).second; ++i) path = base + "_" + std::to_string(i);
+    layer.set_path(path);
+  }
+}
+
+Layer Model::layer(const std::string& path) const {
+  std::string paths;
+  for (const Layer& layer : layers_) {
+    if (layer.path() == path) return layer;
+    paths += (paths.empty() ? "" : ", ") + layer.path();
+  }
+  throw Error("the model has no layer '" + path + "'", "layers " + paths);
+}
+
+std::vector<std::shared_ptr<Variable>> Model::weights() const {
+  std::vector<std::shared_ptr<Variable>> all;
+  for (const Layer& layer : layers_)
+    all.insert(all.end(), layer.weights().begin(), layer.weights().end());
+  return all;
+}
+
+int64_t Model::count_params() const {
+  int64_t total = 0;
+  for (const auto& variable : weights()) total += variable->type.shape.elements();
+  return total;
+}
+
+void Model::freeze(bool frozen) const {
+  for (const Layer& layer : layers_) layer.freeze(frozen);
+  state_->programs.clear();
+}
+
+std::vector<Value> Model::operator()(const std::vector<Value>& inputs) const {
+  if (inputs.size() != inputs_.size())
+    throw ShapeError("the model '" + name_ + "' takes " + std::to_string(inputs_.size()) +
+                         " inputs",
+                     std::to_string(inputs.size()));
+  std::map<Value, Value> made;
+  for (size_t i = 0; i < inputs.size(); ++i) made[inputs_[i]] = inputs[i];
+  const auto find = [&](const Value& value) {
+    const auto found = made.find(value);
+    return found == made.end() ? value : found->second;
+  };
+  for (const auto& call : calls_) {
+    std::vector<Value> arguments;
+    for (const Value& input : call->inputs) arguments.push_back(find(input));
+    const Node& node = *call->outputs[0].node;
+    const auto results = call->layer ? call->layer(arguments)
+                                     : emit(*node.operation, node.options, arguments);
+    for (size_t i = 0; i < results.size(); ++i) made[call->outputs[i]] = results[i];
+  }
+  std::vector<Value> outputs;
+  for (const Value& output : outputs_) outputs.push_back(find(output));
+  return outputs;
+}
+
+Model Model::replace_head(const Layer& layer) const {
+  const auto call = outputs_[0].node->call;
+  if (outputs_.size() != 1 || !call || !call->layer || call->inputs.size() != 1)
+    throw ShapeError("replace_head needs a model that ends in one layer with one input",
+                     std::to_string(outputs_.size()) + " outputs");
+  return Model(inputs_, {layer(call->inputs[0])}, name_);
+}
+
+void Model::compile(CompileOptions options) {
+  const Device device = device_from_name(options.device);
+  if (!options.optimizer) options.optimizer = Optimizer::make(Json("adam"));
+  if (options.losses.empty())
+    throw ShapeError("compile needs a loss", "none", "Pass loss=\"mean_squared_error\", ...");
+  if (options.losses.size() != 1 && options.losses.size() != outputs_.size())
+    throw ShapeError("compile needs one loss, or one for each of the " +
+                         std::to_string(outputs_.size()) + " outputs",
+                     std::to_string(options.losses.size()));
+  if (!options.loss_weights.empty() && options.loss_weights.size() != outputs_.size())
+    throw ShapeError("loss_weights needs one number for each output",
+                     std::to_string(options.loss_weights.size()));
+  if (options.precision != "float32")
+    throw DTypeError("the CPU computes in float32", "precision '" + options.precision + "'");
+  if (options.shards < 1)
+    throw ShapeError("shards must be >= 1", std::to_string(options.shards));
+  state_->options = std::move(options);
+  state_->device = device;
+  state_->programs.clear();
+  state_->arena = std::make_shared<Arena>(device);
+}
+
+std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vector<Type>& x,
+                                      const std::vector<Type>& y,
+                                      std::shared_ptr<Arena> arena) const {
+  const CompileOptions& options = state_->options;
+  ProgramOptions how;
+  how.device = state_->device;
+  how.training = purpose == "train";
+  how.exact = options.exact;
+  how.check_numerics = options.check_numerics;
+  how.shards = purpose == "predict" ? 1 : options.shards;
+  if (!x.empty() && x[0].shape.rank() > 0 && x[0].shape[0] % how.shards != 0)
+    how.shards = 1;  // a last, smaller batch is one shard
+  if (purpose == "predict")
+    return std::make_shared<Program>(inputs_, x, outputs_, std::vector<Update>{}, how, arena);
+  std::vector<Value> inputs = inputs_, targets;
+  std::vector<Type> types = x;
+  for (size_t i = 0; i < y.size(); ++i) {
+    Type type = y[i];
+    if (type.shape.rank() > 0) type.shape[0] = kUnknown;
+    targets.push_back(input_value(type, "targets"));
+    inputs.push_back(targets.back());
+    types.push_back(y[i]);
+  }
+  if (targets.size() != outputs_.size())
+    throw ShapeError("the model has " + std::to_string(outputs_.size()) + " outputs",
+                     std::to_string(targets.size()) + " targets");
+  Value total;
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const NamedFunction& named = options.losses[options.losses.size() == 1 ? 0 : i];
+    const LayerScope scope(std::make_shared<LayerName>(LayerName{"Loss", named.name}));
+    Value loss = named.function(targets[i], outputs_[i]);
+    if (loss.shape().rank() > 0) loss = apply("reduce_mean", {loss}, ReduceOptions{});
+    const double weight = (options.loss_weights.empty() ? 1.0 : options.loss_weights[i]) /
+                          static_cast<double>(how.shards);
+    if (weight != 1) loss = apply("scale", {loss}, UnaryOptions{weight});
+    total = total ? apply("add", {total, loss}) : loss;
+  }
+  std::vector<Value> outputs = {total};
+  for (const NamedFunction& named : options.metrics) {
+    const LayerScope scope(std::make_shared<LayerName>(LayerName{"Metric", named.name}));
+    Value metric = named.function(targets[0], outputs_[0]);
+    if (metric.shape().rank() > 0) metric = apply("reduce_mean", {metric}, ReduceOptions{});
+    if (how.shards > 1)
+      metric = apply("scale", {metric}, UnaryOptions{1.0 / static_cast<double>(how.shards)});
+    outputs.push_back(metric);
+  }
+  std::vector<Update> updates;
+  if (how.training) updates.push_back({options.optimizer, total, weights()});
+  return std::make_shared<Program>(inputs, types, outputs, std::move(updates), how, arena);
+}
+
+std::shared_ptr<Program> Model::program(const std::string& purpose, const std::vector<Type>& x,
+                                        const std::vector<Type>& y) const {
+  if (purpose != "predict" && !is_compiled())
+    throw Error("the model is not compiled", "", "Call compile(optimizer, loss) first");
+  if (!state_->arena) state_->arena = std::make_shared<Arena>(state_->device);
+  auto& programs = state_->programs;
+  auto& slot = programs[key_of(purpose, x, y)];
+  slot.first = ++state_->clock;
+  if (slot.second) return slot.second;
+  try {
+    slot.second = build(purpose, x, y, state_->arena);
+  } catch (...) {
+    programs.erase(key_of(purpose, x, y));
+    throw;
+  }
+  const auto made = slot.second;
+  if (programs.size() > kMaxPrograms)
+    programs.erase(std::min_element(programs.begin(), programs.end(),
+                                    [](const auto& a, const auto& b) {
+                                      return a.second.first < b.second.first;
+                                    }));
+  return made;
+}
+
+StepResult Model::run_batch(const std::string& purpose, const std::vector<Tensor>& x,
+                            const std::vector<Tensor>& y) {
+  if (x.empty() || x[0].shape().rank() == 0 || x[0].shape()[0] == 0)
+    throw ShapeError("a batch needs at least one sample", "none");
+  const auto program = this->program(purpose, types_of(x), types_of(y));
+  std::vector<Tensor> inputs = x;
+  inputs.insert(inputs.end(), y.begin(), y.end());
+  StepBlock block;
+  block.seed = state_->options.seed;
+  block.step = state_->step;
+  block.learning_rate[0] =
+      static_cast<float>(state_->options.optimizer->learning_rate(state_->step));
+  const auto outputs = program->run(inputs, block);
+  if (purpose == "train") ++state_->step;
+  StepResult result;
+  result.loss = outputs[0].item();
+  for (size_t i = 1; i < outputs.size(); ++i) result.metrics.push_back(outputs[i].item());
+  return result;
+}
+
+StepResult Model::train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
+  return run_batch("train", x, y);
+}
+
+StepResult Model::test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
+  return run_batch("test", x, y);
+}
+
+std::vector<Tensor> Model::predict_batch(const std::vector<Tensor>& x) const {
+  return program("predict", types_of(x))->run(x);
+}
+
+Model Sequential(const std::vector<Layer>& layers, const std::string& name) {
+  if (layers.empty() || layers[0].type() != "Input")
+    throw ShapeError("Sequential begins with an Input",
+                     layers.empty() ? "no layers" : layers[0].type(),
+                     "Put Input(shape) first");
+  const Value input = *static_cast<const Input*>(layers[0].state().options.get());
+  Value x = input;
+  // Names are given before the layers are applied, so that errors can say which one it was.
+  std::set<std::string> used;
+  for (const Layer& layer : layers) used.insert(layer.path());
+  for (size_t i = 1; i < layers.size(); ++i) {
+    if (layers[i].path().empty()) {
+      const std::string base = snake_case(layers[i].type());
+      std::string path = base;
+      for (int k = 1; !used.insert(path).second; ++k) path = base + "_" + std::to_string(k);
+      layers[i].set_path(path);
+    }
+    x = layers[i](x);
+  }
+  return Model({input}, {x}, name);
+}
+
+Predictor::Predictor(const Model& model) : model_(model), arena_(std::make_shared<Arena>()) {}
+
+std::vector<Tensor> Predictor::operator()(const std::vector<Tensor>& x) {
+  auto& program = programs_[key_of("predict", types_of(x), {})];
+  if (!program) program = model_.build("predict", types_of(x), {}, arena_);
+  return program->run(x);
+}
+
+}  // namespace striate
