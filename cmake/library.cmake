@@ -26,7 +26,7 @@ endif()
 
 target_compile_features(striate PUBLIC cxx_std_20)
 target_compile_options(striate PRIVATE
-  -Wall -Wextra
+  -Wall -Wextra -Wno-restrict  # gcc 12 warns wrongly of std::string +
   -ffp-contract=off            # the same numbers whatever the compiler would fuse
   -fno-math-errno -fno-trapping-math  # neither is read; both hinder vectors, no value changes
   -fno-semantic-interposition)

@@ -15,6 +15,7 @@ endif()
 
 enable_testing()
 add_executable(striate_tests ${STRIATE_TEST_SOURCES})
-target_link_libraries(striate_tests PRIVATE striate GTest::gtest GTest::gtest_main)
+target_link_libraries(striate_tests PRIVATE striate OpenMP::OpenMP_CXX GTest::gtest
+                      GTest::gtest_main)
 target_compile_options(striate_tests PRIVATE -Wall -Wextra -ffp-contract=off)
 add_test(NAME striate_tests COMMAND striate_tests)
