@@ -162,6 +162,7 @@ const bool added = [] {
   for (const Method& method : {kFour, kTwo}) {
     add("conv2d", method);
     add("conv2d_backward_input", method);
+    add("conv2d_backward_weight", method);
   }
   return true;
 }();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <striate/kernels/simd/conv_kernels.h>
+#include <striate/kernels/simd/winograd_backward_weight.h>
 #include <striate/kernels/simd/winograd_forward.h>
 
 namespace striate::kernels::simd {
@@ -9,7 +10,8 @@ namespace striate::kernels::simd {
 template <class V, template <class> class Transform>
 constexpr WinogradKernels winograd_kernels() {
   using Forward = WinogradForward<V, Transform>;
-  return {Forward::plan, Forward::run, nullptr, nullptr};
+  using BackwardWeight = WinogradBackwardWeight<V, Transform>;
+  return {Forward::plan, Forward::run, BackwardWeight::plan, BackwardWeight::run};
 }
 
 template <class V>
