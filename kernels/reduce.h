@@ -24,6 +24,9 @@ namespace kernels {
 /// Return which axes of a shape of this rank the options reduce.
 std::vector<bool> reduced_axes(const ReduceOptions& options, int rank);
 
+/// Return which axes of `to` broadcasting makes by repeating a value of shape `from`.
+std::vector<bool> repeated_axes(const Shape& from, const Shape& to);
+
 /// A dense value seen as [outer, reduced, inner], when its reduced axes are neighbours.
 struct ReduceShape {
   int64_t outer = 1, reduced = 1, inner = 1;
