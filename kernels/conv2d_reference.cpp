@@ -3,10 +3,9 @@
 // Each output is one sum in double over the window positions that lie inside the image, so what is
 // outside never enters, not even as 0 * x. Outputs that share their inputs are summed side by side
 // in a short array, only because that is several times quicker than one after the other.
-#include <striate/kernels/conv2d.h>
-
 #include <striate/core/parallel.h>
 #include <striate/kernels/activation_value.h>
+#include <striate/kernels/conv2d.h>
 
 #include <algorithm>
 #include <vector>
@@ -23,7 +22,8 @@ std::vector<double> outputs_last(const Conv2dShape& d, const T* w) {
   std::vector<double> turned(static_cast<size_t>(d.K * rsc));
   for (int64_t k = 0; k < d.K; ++k)
     for (int64_t i = 0; i < rsc; ++i)
-      turned[static_cast<size_t>((k / kg * rsc + i) * kg + k % kg)] = static_cast<double>(w[k * rsc + i]);
+      turned[static_cast<size_t>((k / kg * rsc + i) * kg + k % kg)] =
+          static_cast<double>(w[k * rsc + i]);
   return turned;
 }
 
@@ -33,7 +33,8 @@ void forward(const Problem& problem, const Arguments& arguments) {
   const auto& options = problem.get<Conv2dOptions>();
   const auto* x = static_cast<const T*>(arguments.inputs[0]);
   const auto* b = problem.has_input(2) ? static_cast<const T*>(arguments.inputs[2]) : nullptr;
-  const auto* residual = problem.has_input(3) ? static_cast<const T*>(arguments.inputs[3]) : nullptr;
+  const auto* residual =
+      problem.has_input(3) ? static_cast<const T*>(arguments.inputs[3]) : nullptr;
   auto* y = static_cast<T*>(arguments.outputs[0]);
   const std::vector<double> w = outputs_last(d, static_cast<const T*>(arguments.inputs[1]));
   const int64_t cg = d.C / d.groups, kg = d.K / d.groups;

@@ -1,6 +1,11 @@
-// Copies between memory layouts: x in any layout -> y in ReorderOptions::to, padding written zero.
+// Moves a value from one memory layout to another.
+//
+// Operations and their values:
+//   reorder  x -> y     x lies as the problem says, y in ReorderOptions::to
+// Padding up to full blocks is written as zero. Any element type.
 #pragma once
 
+#include <striate/core/layout.h>
 #include <striate/kernels/impl.h>
 
 namespace striate {

@@ -1,6 +1,5 @@
-#include <striate/tests/conv2d_cases.h>
-
 #include <striate/core/random.h>
+#include <striate/tests/conv2d_cases.h>
 
 namespace striate::testing {
 namespace {
@@ -30,10 +29,10 @@ Case conv2d_forward(const Conv2dCase& c) {
   std::vector<Input> inputs{image(c), filters(c)};
   if (c.bias || c.residual) inputs.push_back(c.bias ? Input({c.K}) : Input::absent());
   if (c.residual) inputs.push_back(y);
-  const bool transcendental = c.options.activation == Activation::kSigmoid ||
-                              c.options.activation == Activation::kTanh;
-  Case made = Case::of("conv2d", c.options, inputs, {y},
-                       transcendental ? kTranscendentalLimit : kLimit);
+  const bool transcendental =
+      c.options.activation == Activation::kSigmoid || c.options.activation == Activation::kTanh;
+  Case made =
+      Case::of("conv2d", c.options, inputs, {y}, transcendental ? kTranscendentalLimit : kLimit);
   made.name = c.name;
   return made;
 }

@@ -1,8 +1,6 @@
-#include <striate/kernels/conv2d.h>
-
-#include <striate/tests/conv2d_cases.h>
-
 #include <gtest/gtest.h>
+#include <striate/kernels/conv2d.h>
+#include <striate/tests/conv2d_cases.h>
 
 #include <cmath>
 #include <cstdio>
@@ -123,10 +121,15 @@ TEST(Conv2d, Gradients) {
            {1, 7, 7, 4, 6, 3, with(1, "valid", 2, 2), true, false, "dilation, groups"},
            {1, 6, 6, 3, 3, 3, with(2, "same", 1, 3), true, false, "depthwise"}}) {
     const Case forward = conv2d_forward(c);
-    check_gradient({forward, "conv2d_backward_input",
-                    {From::cotangent(0), From::input(1), From::like(0)}, {0}, nullptr});
-    check_gradient({forward, "conv2d_backward_weight",
-                    {From::input(0), From::cotangent(0), From::like(1)}, {1, 2},
+    check_gradient({forward,
+                    "conv2d_backward_input",
+                    {From::cotangent(0), From::input(1), From::like(0)},
+                    {0},
+                    nullptr});
+    check_gradient({forward,
+                    "conv2d_backward_weight",
+                    {From::input(0), From::cotangent(0), From::like(1)},
+                    {1, 2},
                     conv2d_backward_weight(c).options});
   }
 }

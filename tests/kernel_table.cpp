@@ -1,10 +1,8 @@
-#include <striate/tests/kernel_table.h>
-
+#include <gtest/gtest.h>
 #include <striate/core/error.h>
 #include <striate/core/parallel.h>
 #include <striate/core/random.h>
-
-#include <gtest/gtest.h>
+#include <striate/tests/kernel_table.h>
 
 #include <algorithm>
 #include <cmath>
@@ -26,7 +24,8 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// 1. Elements as double and as bytes ---------------------------------------------------------------
+// 1. Elements as double and as bytes
+// ---------------------------------------------------------------
 
 double load(const uint8_t* at, DType dtype) {
   auto as = [at](auto value) {
@@ -34,14 +33,21 @@ double load(const uint8_t* at, DType dtype) {
     return value;
   };
   switch (dtype) {
-    case DType::kF32: return as(float{});
-    case DType::kF64: return as(double{});
-    case DType::kF16: return half_to_float(as(uint16_t{}));
-    case DType::kBF16: return bfloat16_to_float(as(uint16_t{}));
-    case DType::kI32: return as(int32_t{});
-    case DType::kI64: return static_cast<double>(as(int64_t{}));
+    case DType::kF32:
+      return as(float{});
+    case DType::kF64:
+      return as(double{});
+    case DType::kF16:
+      return half_to_float(as(uint16_t{}));
+    case DType::kBF16:
+      return bfloat16_to_float(as(uint16_t{}));
+    case DType::kI32:
+      return as(int32_t{});
+    case DType::kI64:
+      return static_cast<double>(as(int64_t{}));
     case DType::kU8:
-    case DType::kBool: return *at;
+    case DType::kBool:
+      return *at;
   }
   return 0;
 }
@@ -49,14 +55,21 @@ double load(const uint8_t* at, DType dtype) {
 void store(uint8_t* at, DType dtype, double v) {
   auto as = [at](auto value) { std::memcpy(at, &value, sizeof value); };
   switch (dtype) {
-    case DType::kF32: return as(static_cast<float>(v));
-    case DType::kF64: return as(v);
-    case DType::kF16: return as(float_to_half(static_cast<float>(v)));
-    case DType::kBF16: return as(float_to_bfloat16(static_cast<float>(v)));
-    case DType::kI32: return as(static_cast<int32_t>(v));
-    case DType::kI64: return as(static_cast<int64_t>(v));
+    case DType::kF32:
+      return as(static_cast<float>(v));
+    case DType::kF64:
+      return as(v);
+    case DType::kF16:
+      return as(float_to_half(static_cast<float>(v)));
+    case DType::kBF16:
+      return as(float_to_bfloat16(static_cast<float>(v)));
+    case DType::kI32:
+      return as(static_cast<int32_t>(v));
+    case DType::kI64:
+      return as(static_cast<int64_t>(v));
     case DType::kU8:
-    case DType::kBool: *at = static_cast<uint8_t>(v);
+    case DType::kBool:
+      *at = static_cast<uint8_t>(v);
   }
 }
 
@@ -72,7 +85,8 @@ Values to_values(const Bytes& bytes, DType dtype) {
   return values;
 }
 
-// 2. Layouts, by the definition of Layout::offset and nothing cleverer -----------------------------
+// 2. Layouts, by the definition of Layout::offset and nothing cleverer
+// -----------------------------
 
 /// Call `visit(dense index, stored index)` for each element.
 template <class Visit>
@@ -112,7 +126,8 @@ class Guarded {
  public:
   static constexpr size_t kGuard = 256;
   explicit Guarded(size_t bytes)
-      : bytes_(bytes), size_((bytes + 2 * kGuard + 63) / 64 * 64),
+      : bytes_(bytes),
+        size_((bytes + 2 * kGuard + 63) / 64 * 64),
         memory_(static_cast<uint8_t*>(std::aligned_alloc(64, size_)), &std::free) {
     if (!memory_) throw std::bad_alloc();
     std::memset(memory_.get(), 0xFF, size_);
@@ -133,11 +148,12 @@ class Guarded {
   std::unique_ptr<uint8_t, void (*)(void*)> memory_;
 };
 
-// 3. One run ---------------------------------------------------------------------------------------
+// 3. One run
+// ---------------------------------------------------------------------------------------
 
 struct Run {
-  std::vector<Bytes> outputs;        // dense
-  std::vector<std::string> faults;   // what the run did that it must not
+  std::vector<Bytes> outputs;       // dense
+  std::vector<std::string> faults;  // what the run did that it must not
 };
 
 Run run_prepared(const Problem& problem, const Prepared& prepared, const std::vector<Bytes>& inputs,
@@ -178,7 +194,8 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
       originals.back().resize(
           std::min(originals.back().size(), outputs[static_cast<size_t>(pair.output)].bytes()));
     }
-    if (!originals.back().empty()) std::memcpy(at, originals.back().data(), originals.back().size());
+    if (!originals.back().empty())
+      std::memcpy(at, originals.back().data(), originals.back().size());
     input_pointers.push_back(at);
   }
   Guarded workspace(prepared.workspace);
@@ -216,7 +233,8 @@ const Entry* find_entry(const std::string& operation, const std::string& name) {
   throw KernelError("no entry '" + name + "'", operation);
 }
 
-// 4. One entry on one case -------------------------------------------------------------------------
+// 4. One entry on one case
+// -------------------------------------------------------------------------
 
 struct Trial {
   const Case& c;
@@ -290,7 +308,8 @@ bool try_entry(const Trial& t) {
     const Run first = run_prepared(problem, prepared, t.inputs, false);
     compare(t, first, how);
     if (t.entry.name != "reference")  // else `first` was the second run already
-      expect_same_bits(t, first, run_prepared(problem, prepared, t.inputs, false), "when run twice");
+      expect_same_bits(t, first, run_prepared(problem, prepared, t.inputs, false),
+                       "when run twice");
     if (!prepared.in_place.empty())
       compare(t, run_prepared(problem, prepared, t.inputs, true), how + " in place");
     if (seen.size() == 1 && promises_equal_bits_for_any_threads(t.entry)) {
@@ -298,8 +317,7 @@ bool try_entry(const Trial& t) {
       for (int team : {1, 3}) {
         set_threads(team);
         problem.threads = team;
-        expect_same_bits(t, first,
-                         run_prepared(problem, t.entry.prepare(problem), t.inputs, false),
+        expect_same_bits(t, first, run_prepared(problem, t.entry.prepare(problem), t.inputs, false),
                          "with " + std::to_string(team) + " threads");
       }
       set_threads(before);
@@ -310,7 +328,8 @@ bool try_entry(const Trial& t) {
 
 }  // namespace
 
-// 5. Cases -----------------------------------------------------------------------------------------
+// 5. Cases
+// -----------------------------------------------------------------------------------------
 
 Problem Case::problem() const {
   Problem problem;
@@ -413,7 +432,8 @@ double nmse(const Values& values, const Values& expected) {
   return norm == 0 ? std::numeric_limits<double>::infinity() : difference / norm;
 }
 
-// 6. The table -------------------------------------------------------------------------------------
+// 6. The table
+// -------------------------------------------------------------------------------------
 
 std::vector<EntryCount> run_table(const std::vector<Case>& table) {
   EXPECT_FALSE(table.empty()) << "an empty table tests nothing";
@@ -444,7 +464,8 @@ std::vector<EntryCount> run_table(const std::vector<Case>& table) {
   return report;
 }
 
-// 7. Gradients -------------------------------------------------------------------------------------
+// 7. Gradients
+// -------------------------------------------------------------------------------------
 
 void check_gradient(const GradientCase& g, double tolerance) {
   const Case forward = g.forward.as_float64();
@@ -523,9 +544,9 @@ void check_gradient(const GradientCase& g, double tolerance) {
         if (error < best) best = error, difference = slope;
       }
       EXPECT_LE(best, tolerance * largest)
-          << (g.backward.empty() ? forward.operation : g.backward) << " output " << j
-          << " element " << e << " is " << gradients[j][e] << ", central difference "
-          << difference << " on " << forward.describe();
+          << (g.backward.empty() ? forward.operation : g.backward) << " output " << j << " element "
+          << e << " is " << gradients[j][e] << ", central difference " << difference << " on "
+          << forward.describe();
     }
   }
 }

@@ -4,16 +4,16 @@
 //
 //   TEST(Relu, EveryEntryAgreesWithTheReference) {
 //     std::vector<Case> table;
-//     for (Shape s : {Shape{1, 1, 1, 1}, Shape{2, 5, 7, 3}}) table.push_back(Case::of("unary_relu", UnaryOptions{}, {s}, {s}));
-//     run_table(table);
+//     for (Shape s : {Shape{1, 1, 1, 1}, Shape{2, 5, 7, 3}}) table.push_back(Case::of("unary_relu",
+//     UnaryOptions{}, {s}, {s})); run_table(table);
 //   }
 //
-// `run_table` draws the inputs from a fixed seed, runs `reference`, then every other entry: with dense
-// inputs and, for images (rank 4), with inputs that lie in 8- and 16-channel blocks; twice with equal
-// bits; in place where the entry allows it. Outputs and the workspace hold NaN (bytes 0xFF) before each
-// call and have guard bytes around them; inputs must come back unchanged, the padding of a blocked
-// output must be zero. Floating outputs are compared by the normalised mean square error
-// sum (a-b)^2 / sum b^2, others bit by bit.
+// `run_table` draws the inputs from a fixed seed, runs `reference`, then every other entry: with
+// dense inputs and, for images (rank 4), with inputs that lie in 8- and 16-channel blocks; twice
+// with equal bits; in place where the entry allows it. Outputs and the workspace hold NaN (bytes
+// 0xFF) before each call and have guard bytes around them; inputs must come back unchanged, the
+// padding of a blocked output must be zero. Floating outputs are compared by the normalised mean
+// square error sum (a-b)^2 / sum b^2, others bit by bit.
 //
 // `check_gradient` compares a backward operation with central differences of the forward reference,
 // both in float64.
@@ -107,8 +107,8 @@ struct Case {
 struct EntryCount {
   std::string operation, entry;
   int ran = 0, declined = 0;
-  double worst = 0;            // nmse
-  std::string reason;          // why it declined last
+  double worst = 0;    // nmse
+  std::string reason;  // why it declined last
 };
 
 /// Run every entry on every case; failures are GoogleTest failures that print the case. Prints one
@@ -140,11 +140,12 @@ struct From {
 
 /// A backward operation of a forward case.
 struct GradientCase {
-  Case forward;           // small: every element is shifted in turn (up to 48 of each input)
-  std::string backward;   // empty: the forward operation itself gives the gradients (losses)
+  Case forward;          // small: every element is shifted in turn (up to 48 of each input)
+  std::string backward;  // empty: the forward operation itself gives the gradients (losses)
   std::vector<From> inputs;
-  /// For each output of the backward operation the forward input it is the gradient of; -1: of none.
-  /// Without a backward operation: the same for the forward's outputs, output 0 being the loss.
+  /// For each output of the backward operation the forward input it is the gradient of; -1: of
+  /// none. Without a backward operation: the same for the forward's outputs, output 0 being the
+  /// loss.
   std::vector<int> outputs;
   std::shared_ptr<const void> options;  // null: the forward's
 };

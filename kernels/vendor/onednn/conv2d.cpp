@@ -3,7 +3,6 @@
 // An input that lies in another layout than the pick is tried as it lies, and kept so when oneDNN
 // then takes the same implementation: a reorder less.
 #include <striate/kernels/conv2d.h>
-
 #include <striate/kernels/vendor/onednn/onednn.h>
 
 #include <utility>
@@ -21,8 +20,10 @@ struct Geometry {
 };
 
 Geometry geometry(const Conv2dShape& s) {
-  return {{s.stride_h, s.stride_w}, {s.dilation_h - 1, s.dilation_w - 1},
-          {s.top, s.left}, {s.bottom, s.right}};
+  return {{s.stride_h, s.stride_w},
+          {s.dilation_h - 1, s.dilation_w - 1},
+          {s.top, s.left},
+          {s.bottom, s.right}};
 }
 
 /// The descriptors that a primitive is asked for.
@@ -91,8 +92,16 @@ struct Values {
 
 /// The forward description that backward ones refer to as a hint.
 dnnl::convolution_forward::primitive_desc hint(const Values& v) {
-  return {onednn::engine(), prop_kind::forward_training, algorithm::convolution_direct,
-          v.free.x, v.free.w, v.free.y, v.g.strides, v.g.dilation, v.g.before, v.g.after};
+  return {onednn::engine(),
+          prop_kind::forward_training,
+          algorithm::convolution_direct,
+          v.free.x,
+          v.free.w,
+          v.free.y,
+          v.g.strides,
+          v.g.dilation,
+          v.g.before,
+          v.g.after};
 }
 
 Prepared prepare_forward(const Problem& problem) {
@@ -120,8 +129,8 @@ Prepared prepare_forward(const Problem& problem) {
       },
       [](const auto& made) { return made.weights_desc(); });
 
-  auto kernel = std::make_unique<onednn::PrimitiveKernel>(dnnl::convolution_forward(d),
-                                                          problem.threads);
+  auto kernel =
+      std::make_unique<onednn::PrimitiveKernel>(dnnl::convolution_forward(d), problem.threads);
   kernel->input(DNNL_ARG_SRC, d.src_desc(), 0);
   kernel->input(DNNL_ARG_WEIGHTS, d.weights_desc(), 1);
   if (problem.has_input(2)) kernel->input(DNNL_ARG_BIAS, d.bias_desc(), 2);

@@ -1,8 +1,6 @@
-#include <striate/kernels/vendor/onednn/onednn.h>
-
-#include <oneapi/dnnl/dnnl_debug.h>
-
 #include <omp.h>
+#include <oneapi/dnnl/dnnl_debug.h>
+#include <striate/kernels/vendor/onednn/onednn.h>
 
 #include <algorithm>
 #include <array>
@@ -30,7 +28,8 @@ ThreadCount::~ThreadCount() {
 
 namespace {
 
-/// Return for each of oneDNN's dimensions which of ours it is; of grouped filters G and O are both 0.
+/// Return for each of oneDNN's dimensions which of ours it is; of grouped filters G and O are both
+/// 0.
 std::vector<int> ours(int rank, Role role, int64_t groups) {
   if (role == Role::kImage || (role == Role::kFilters && groups == 1)) return {0, 3, 1, 2};
   if (role == Role::kFilters) return {0, 0, 3, 1, 2};
@@ -45,13 +44,13 @@ struct Blocked {
   memory::format_tag ungrouped;
 };
 constexpr Blocked kBlocked[] = {
-    {"aDbc4d", memory::format_tag::aBcd4b},          {"aDbc8d", memory::format_tag::aBcd8b},
-    {"aDbc16d", memory::format_tag::aBcd16b},        {"Abcd4a", memory::format_tag::Acdb4a},
-    {"Abcd8a", memory::format_tag::Acdb8a},          {"Abcd16a", memory::format_tag::Acdb16a},
-    {"Abcd32a", memory::format_tag::Acdb32a},        {"Abcd64a", memory::format_tag::Acdb64a},
-    {"Adbc8a", memory::format_tag::Abcd8a},          {"Adbc16a", memory::format_tag::Abcd16a},
-    {"ADbc8d8a", memory::format_tag::ABcd8b8a},      {"ADbc8a8d", memory::format_tag::ABcd8a8b},
-    {"ADbc16d16a", memory::format_tag::ABcd16b16a},  {"ADbc16a16d", memory::format_tag::ABcd16a16b},
+    {"aDbc4d", memory::format_tag::aBcd4b},         {"aDbc8d", memory::format_tag::aBcd8b},
+    {"aDbc16d", memory::format_tag::aBcd16b},       {"Abcd4a", memory::format_tag::Acdb4a},
+    {"Abcd8a", memory::format_tag::Acdb8a},         {"Abcd16a", memory::format_tag::Acdb16a},
+    {"Abcd32a", memory::format_tag::Acdb32a},       {"Abcd64a", memory::format_tag::Acdb64a},
+    {"Adbc8a", memory::format_tag::Abcd8a},         {"Adbc16a", memory::format_tag::Abcd16a},
+    {"ADbc8d8a", memory::format_tag::ABcd8b8a},     {"ADbc8a8d", memory::format_tag::ABcd8a8b},
+    {"ADbc16d16a", memory::format_tag::ABcd16b16a}, {"ADbc16a16d", memory::format_tag::ABcd16a16b},
 };
 
 }  // namespace
@@ -74,7 +73,8 @@ std::optional<memory::desc> descriptor(const Shape& shape, const Layout& layout,
     if (role == Role::kPlain || sizes.size() != 4) return std::nullopt;
     const std::string tag = layout.to_string(4);
     for (const Blocked& blocked : kBlocked)
-      if (tag == blocked.ours) return memory::desc(sizes, memory::data_type::f32, blocked.ungrouped);
+      if (tag == blocked.ours)
+        return memory::desc(sizes, memory::data_type::f32, blocked.ungrouped);
     return std::nullopt;
   }
   // Plain: the strides of our dimensions, turned.
@@ -161,12 +161,18 @@ void append_activation(dnnl::post_ops& post_ops, Activation activation, double n
   using dnnl::algorithm;
   const auto slope = static_cast<float>(negative_slope);
   switch (activation) {
-    case Activation::kNone: return;
-    case Activation::kRelu: return post_ops.append_eltwise(algorithm::eltwise_relu, 0, 0);
-    case Activation::kRelu6: return post_ops.append_eltwise(algorithm::eltwise_clip, 0, 6);
-    case Activation::kLeakyRelu: return post_ops.append_eltwise(algorithm::eltwise_relu, slope, 0);
-    case Activation::kSigmoid: return post_ops.append_eltwise(algorithm::eltwise_logistic, 0, 0);
-    case Activation::kTanh: return post_ops.append_eltwise(algorithm::eltwise_tanh, 0, 0);
+    case Activation::kNone:
+      return;
+    case Activation::kRelu:
+      return post_ops.append_eltwise(algorithm::eltwise_relu, 0, 0);
+    case Activation::kRelu6:
+      return post_ops.append_eltwise(algorithm::eltwise_clip, 0, 6);
+    case Activation::kLeakyRelu:
+      return post_ops.append_eltwise(algorithm::eltwise_relu, slope, 0);
+    case Activation::kSigmoid:
+      return post_ops.append_eltwise(algorithm::eltwise_logistic, 0, 0);
+    case Activation::kTanh:
+      return post_ops.append_eltwise(algorithm::eltwise_tanh, 0, 0);
   }
 }
 
@@ -216,17 +222,17 @@ void PrimitiveKernel::workspace(int argument, const memory::desc& descriptor, si
 
 void PrimitiveKernel::run(const Arguments& arguments) {
   for (Bound& bound : bound_) {
-    void* pointer = bound.from == From::kInput    ? const_cast<void*>(arguments.inputs[bound.at])
-                    : bound.from == From::kOutput ? arguments.outputs[bound.at]
-                                                  : static_cast<char*>(arguments.workspace) + bound.at;
+    void* pointer = bound.from == From::kInput ? const_cast<void*>(arguments.inputs[bound.at])
+                    : bound.from == From::kOutput
+                        ? arguments.outputs[bound.at]
+                        : static_cast<char*>(arguments.workspace) + bound.at;
     if (pointer == bound.pointer) continue;
     bound.memory.set_data_handle(pointer);
     bound.pointer = pointer;
   }
   const ThreadCount threads(threads_);
-  const dnnl_status_t status =
-      dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()),
-                             arguments_.data());
+  const dnnl_status_t status = dnnl_primitive_execute(
+      primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()), arguments_.data());
   if (status != dnnl_success)
     throw KernelError("oneDNN failed to execute a primitive", dnnl_status2str(status));
 }

@@ -9,7 +9,6 @@
 #include <striate/kernels/impl.h>
 
 #include <oneapi/dnnl/dnnl.hpp>
-
 #include <optional>
 #include <string>
 #include <vector>
