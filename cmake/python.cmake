@@ -9,11 +9,12 @@ elseif(NOT Python_Development.Module_FOUND)
   set(reason "no headers of Python >= 3.9")
 else()
   if(NOT EXISTS "${pybind11_DIR}/pybind11Config.cmake")  # or it was in an environment now gone
-    execute_process(COMMAND ${Python_EXECUTABLE} -m pybind11 --cmakedir
-                    OUTPUT_VARIABLE pybind11_hint OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    execute_process(
+      COMMAND ${Python_EXECUTABLE} -c "import pybind11; print(pybind11.get_cmake_dir())"
+      OUTPUT_VARIABLE pybind11_hint OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
   endif()
   set(PYBIND11_FINDPYTHON ON)
-  find_package(pybind11 3 CONFIG QUIET HINTS ${pybind11_hint})
+  find_package(pybind11 3 CONFIG QUIET HINTS "${pybind11_hint}")
   if(NOT pybind11_FOUND)
     set(reason "pybind11 >= 3 not found by ${Python_EXECUTABLE} (pip install pybind11)")
   endif()

@@ -188,6 +188,8 @@ def configure(folder: Path, *options: str) -> None:
     if (cache() / "googletest").exists():
         command.append(f"-DGTest_ROOT={cache() / 'googletest'}")
     cached = folder / "CMakeCache.txt"
+    if cached.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}\n" not in cached.read_text():
+        shutil.rmtree(folder)  # the clone was moved or copied: every path in it is wrong
     if not cached.exists() or "CMAKE_GENERATOR:INTERNAL=Ninja" in cached.read_text():
         ninja = shutil.which("ninja", path=environment()["PATH"])
         command += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
