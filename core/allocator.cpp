@@ -1,6 +1,7 @@
 #include <striate/core/allocator.h>
 #include <striate/core/error.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -9,6 +10,12 @@
 
 namespace striate {
 namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kReuse = false;  // so that it sees each block's own bounds and its end
+#else
+constexpr bool kReuse = true;
+#endif
 
 std::atomic<int64_t> allocations{0}, live_bytes{0}, peak_bytes{0};
 
@@ -29,12 +36,13 @@ class FreeBlocks {
   static constexpr size_t kCapacity = size_t{64} << 20;
   static constexpr int kMaxBlocks = 256;
 
-  /// Return the size that a request is rounded up to: eight steps per power of two.
+  /// Return the size that a request is rounded up to: eight steps per power of two, of 64 bytes
+  /// to 2 MiB.
   static size_t rounded(size_t bytes) {
-    if (bytes <= 64) return 64;
-    if (bytes > kLargest) return bytes;
-    const size_t step = std::bit_floor(bytes - 1) / 8 < 64 ? 64 : std::bit_floor(bytes - 1) / 8;
-    return (bytes + step - 1) / step * step;
+    if (!kReuse || bytes > SIZE_MAX / 2) return bytes;  // the backend refuses the latter
+    const size_t last = std::max<size_t>(bytes, 1) - 1;
+    const size_t step = std::clamp(std::bit_floor(last) / 8, size_t{64}, size_t{2} << 20);
+    return (last / step + 1) * step;
   }
 
   void* take(size_t bytes) {
@@ -89,7 +97,7 @@ constinit FreeBlocks free_blocks;
 void* allocate_cpu(size_t bytes) {
   Backend& cpu = backend(DeviceType::kCpu);
   const size_t size = FreeBlocks::rounded(bytes);
-  if (size <= FreeBlocks::kLargest)
+  if (kReuse && size <= FreeBlocks::kLargest)
     if (void* data = free_blocks.take(size)) return data;
   try {
     return cpu.allocate(size, 0);
@@ -102,7 +110,7 @@ void* allocate_cpu(size_t bytes) {
 void release_cpu(void* data, size_t bytes) noexcept {
   Backend& cpu = backend(DeviceType::kCpu);
   const size_t size = FreeBlocks::rounded(bytes);
-  if (size <= FreeBlocks::kLargest)
+  if (kReuse && size <= FreeBlocks::kLargest)
     free_blocks.give(data, size, cpu);
   else
     cpu.release(data, size, 0);

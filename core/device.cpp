@@ -13,8 +13,14 @@ namespace striate {
 namespace {
 
 constexpr size_t kCacheLine = 64;
+constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kAddressSpace = size_t{1} << 47;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t kMapFrom = kAddressSpace;  // never: it sees the bounds of malloc's blocks alone
+#else
+constexpr size_t kMapFrom = kHugePage;
+#endif
 
 std::string cpu_name() {
   std::ifstream file("/proc/cpuinfo");
@@ -38,22 +44,46 @@ const char* instruction_set() {
 #endif
 }
 
+size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+/// Map memory at a multiple of 2 MiB, for pages of that size: a page fault each 2 MiB instead of
+/// each 4 KiB makes the first touch about five times quicker. Null when there is no room.
+void* map_large(size_t bytes) {
+  const size_t size = whole_pages(bytes), space = size + kHugePage;
+  void* mapped = mmap(nullptr, space, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  const size_t past = reinterpret_cast<uintptr_t>(mapped) % kHugePage;
+  const size_t head = past ? kHugePage - past : 0;
+  char* data = static_cast<char*>(mapped) + head;
+  if (head) munmap(mapped, head);
+  munmap(data + size, space - size - head);
+  madvise(data, size, MADV_HUGEPAGE);  // where it is not allowed nothing is lost
+  return data;
+}
+
+void* take_small(size_t bytes) {
+  void* data = nullptr;
+  return posix_memalign(&data, kCacheLine, bytes ? bytes : 1) == 0 ? data : nullptr;
+}
+
 class CpuBackend : public Backend {
  public:
   void* allocate(size_t bytes, int) override {
     void* data = nullptr;
-    const size_t alignment = bytes >= kHugePage ? kHugePage : kCacheLine;
-    // Beyond the address space some allocators end the process instead of saying no.
-    if (bytes > kAddressSpace || posix_memalign(&data, alignment, bytes ? bytes : 1) != 0)
+    if (bytes < kAddressSpace) data = bytes < kMapFrom ? take_small(bytes) : map_large(bytes);
+    if (!data)
       throw OutOfMemoryError("the CPU's memory has no room for a tensor",
                              std::to_string(bytes) + " bytes asked",
                              "Use a smaller batch or close other programs");
-    // A page fault each 2 MiB instead of each 4 KiB; where it is not allowed nothing is lost.
-    if (bytes >= kHugePage) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
     return data;
   }
 
-  void release(void* data, size_t, int) noexcept override { std::free(data); }
+  void release(void* data, size_t bytes, int) noexcept override {
+    if (bytes < kMapFrom)
+      std::free(data);
+    else
+      munmap(data, whole_pages(bytes));
+  }
 
   void copy_to_host(void* host, const void* data, size_t bytes, int) override {
     if (bytes) std::memcpy(host, data, bytes);
