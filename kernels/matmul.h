@@ -1,7 +1,11 @@
-// Products of matrices: the dense layer and its gradients.
+// Products of matrices, for dense layers and their gradients.
 //
-//   matmul  a, b, [bias[N]] -> y = act(op(a) op(b) + bias)      y: [M, N]
-// op(a) is [M, K]: a itself, or with transpose_a the transpose of a [K, M]; op(b) [K, N] likewise.
+//   y[m,n] = act(bias[n] + sum over k of A[m,k] * B[k,n])     A = a or a^T, B = b or b^T
+//
+// Operations and their values (optional ones in brackets):
+//   matmul  a, b, [bias[N]] -> y[M,N]
+// All row-major, so that a dense layer's weights [in, out] serve its three passes as they lie:
+// y = x w, dx = dy w^T, dw = x^T dy.
 #pragma once
 
 #include <striate/kernels/activation.h>
@@ -16,4 +20,15 @@ struct MatmulOptions {
   double negative_slope = 0.01;  // of leaky_relu
 };
 
+namespace kernels {
+
+/// All sizes of one product: y is [M, N], K products are summed.
+struct MatmulShape {
+  int64_t M, N, K;
+};
+
+/// Return the sizes of a matmul problem.
+MatmulShape matmul_shape(const Problem& problem);
+
+}  // namespace kernels
 }  // namespace striate
