@@ -22,7 +22,7 @@ namespace striate {
 struct Pool2dOptions {
   Size2 pool_size = 2;
   Size2 strides = 0;  // 0: the pool size
-  Padding padding;
+  Padding padding = {};
   bool count_padding = false;  // avg: divide by R*S also where the window reaches into the padding
 };
 

@@ -1,0 +1,29 @@
+#include <striate/kernels/pool2d.h>
+
+namespace striate {
+
+Window pool2d_window(const Pool2dOptions& options, const Shape& image) {
+  Size2 strides = options.strides;
+  if (strides.height == 0) strides.height = options.pool_size.height;
+  if (strides.width == 0) strides.width = options.pool_size.width;
+  return resolve_window(image, options.pool_size, strides, options.padding, 1);
+}
+
+DType pool2d_winner_dtype(const Pool2dOptions& options) {
+  const Size2 size = options.pool_size;
+  return size.height <= 256 && size.width <= 256 && size.height * size.width <= 256 ? DType::kU8
+                                                                                    : DType::kI32;
+}
+
+namespace kernels {
+
+Pool2dShape pool2d_shape(const Pool2dOptions& options, const Shape& image) {
+  const Window w = pool2d_window(options, image);
+  return {image[0], image[3],
+          {image[1], w.out_height, w.size.height, w.strides.height, w.top},
+          {image[2], w.out_width, w.size.width, w.strides.width, w.left},
+          options.count_padding};
+}
+
+}  // namespace kernels
+}  // namespace striate
