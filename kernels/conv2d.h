@@ -18,7 +18,7 @@ namespace striate {
 
 struct Conv2dOptions {
   Size2 strides = 1;
-  Padding padding;
+  Padding padding = {};
   Size2 dilation_rate = 1;
   int64_t groups = 1;
   Activation activation = Activation::kNone;

@@ -11,9 +11,9 @@ namespace striate {
 /// Convolution of images: x [N, H, W, C] -> [N, P, Q, filters].
 struct Conv2D {
   int64_t filters = 0;
-  Size2 kernel_size;
+  Size2 kernel_size = {};
   Size2 strides = 1;
-  Padding padding;
+  Padding padding = {};
   Size2 dilation_rate = 1;
   int64_t groups = 1;
   std::string activation = "linear";
@@ -25,9 +25,9 @@ struct Conv2D {
 
 /// One filter set per channel: x [N, H, W, C] -> [N, P, Q, C * depth_multiplier].
 struct DepthwiseConv2D {
-  Size2 kernel_size;
+  Size2 kernel_size = {};
   Size2 strides = 1;
-  Padding padding;
+  Padding padding = {};
   int64_t depth_multiplier = 1;
   Size2 dilation_rate = 1;
   std::string activation = "linear";

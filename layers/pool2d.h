@@ -11,14 +11,14 @@ namespace striate {
 struct MaxPool2D {
   Size2 pool_size = 2;
   Size2 strides = 0;  // 0: pool_size
-  Padding padding;
+  Padding padding = {};
   Value call(Weights& weights, const Value& x) const;
 };
 
 struct AveragePool2D {
   Size2 pool_size = 2;
   Size2 strides = 0;  // 0: pool_size
-  Padding padding;
+  Padding padding = {};
   bool count_padding = false;
   Value call(Weights& weights, const Value& x) const;
 };

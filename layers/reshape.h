@@ -14,7 +14,7 @@ struct Flatten {
 
 /// Change the shape of each sample; one size may be -1.
 struct Reshape {
-  std::vector<int64_t> target_shape;
+  std::vector<int64_t> target_shape = {};
   Value call(Weights& weights, const Value& x) const;
 };
 
