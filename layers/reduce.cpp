@@ -36,6 +36,12 @@ Shape reduced_shape(const Shape& x, const ReduceOptions& options) {
   return Shape(sizes);
 }
 
+/// Check that a value of shape `from` can be repeated along axes to have the shape `to`.
+void need_repeats(const Shape& from, const Shape& to) {
+  if (from.rank() > to.rank() || !compatible(broadcast_shape(from, to), to))
+    throw ShapeError("a value cannot be repeated to " + to.to_string(), from.to_string());
+}
+
 std::vector<Type> infer(const Signature& s) {
   const Shape y = reduced_shape(s.shape(0), s.get<ReduceOptions>());
   need_floats(s, {"x"});
@@ -158,8 +164,7 @@ const RegisterOperation sum_to_operation({
     .inputs = {"x", "like y"},
     .infer = [](const Signature& s) -> std::vector<Type> {
       need_floats(s, {"x"});
-      need_shape("the shape to sum to must broadcast to that of x: its broadcast is",
-                 broadcast_shape(s.shape(0), s.shape(1)), s.shape(0));
+      need_repeats(s.shape(1), s.shape(0));
       return {checked_type(s.shape(1), s.dtype(0))};
     },
     .gradient = [](const Node& node, const std::vector<Value>& dys) -> std::vector<Value> {
@@ -179,8 +184,7 @@ const RegisterOperation broadcast_to({
            "x: a shape that broadcasts to y's, like y: any shape -> y",
     .inputs = {"x", "like y"},
     .infer = [](const Signature& s) -> std::vector<Type> {
-      need_shape("x must broadcast to the shape given: their broadcast is",
-                 broadcast_shape(s.shape(0), s.shape(1)), s.shape(1));
+      need_repeats(s.shape(0), s.shape(1));
       return {checked_type(s.shape(1), s.dtype(0))};
     },
     .gradient = [](const Node& node, const std::vector<Value>& dys) -> std::vector<Value> {
