@@ -89,6 +89,11 @@ class Optimizer {
   const Schedule& schedule() const { return schedule_; }
   /// Return the moments made so far, in order of creation, named `<weight path>/<moment>`.
   const std::vector<std::shared_ptr<Variable>>& state() const { return state_; }
+  /// Set the moment `<weight path>/<name>` of one of `weights` (by path) from a file. Throws
+  /// FileError when there is no such weight or the shapes differ.
+  void restore(const std::string& path,
+               const std::map<std::string, std::shared_ptr<Variable>>& weights,
+               const Tensor& value);
   /// Return {"type": name, options that differ from the defaults}.
   Json config() const;
 

@@ -137,6 +137,17 @@ std::shared_ptr<Variable> Optimizer::moment(const Variable& weight, const std::s
   return slot;
 }
 
+void Optimizer::restore(const std::string& path,
+                        const std::map<std::string, std::shared_ptr<Variable>>& weights,
+                        const Tensor& value) {
+  const size_t slash = path.rfind('/');
+  const auto found = weights.find(path.substr(0, slash));
+  if (slash == std::string::npos || found == weights.end() ||
+      found->second->type.shape != value.shape() || value.dtype() != DType::kF32)
+    throw FileError("the file's optimizer state fits no weight of its model", "'" + path + "'");
+  moment(*found->second, path.substr(slash + 1))->assign(value);
+}
+
 void Optimizer::emit(const std::vector<Assignment>& gradients, int index, Lowering& lowering) {
   if (gradients.empty()) return;
   std::vector<Value> weights, clipped;

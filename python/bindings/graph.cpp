@@ -1,0 +1,247 @@
+// The graph in Python: symbolic values, layers, variables, programs and the registrations.
+#include "bindings.h"
+
+#include <striate/layers/graph/program.h>
+#include <striate/layers/initializer.h>
+#include <striate/layers/layer.h>
+#include <striate/layers/loss.h>
+#include <striate/layers/optimizer.h>
+
+namespace striate {
+namespace {
+
+py::tuple shape_of(const Shape& shape) {
+  py::list dims;
+  for (int64_t d : shape) dims.append(d == kUnknown ? py::object(py::none()) : py::int_(d));
+  return py::tuple(dims);
+}
+
+std::vector<Value> values_of(const py::sequence& arguments) {
+  std::vector<Value> values;
+  for (const auto& argument : arguments) {
+    if (argument.is_none())
+      values.emplace_back();
+    else if (py::isinstance<Value>(argument))
+      values.push_back(argument.cast<Value>());
+    else if (py::isinstance<Tensor>(argument))
+      values.push_back(constant_value(argument.cast<Tensor>().clone()));
+    else
+      values.push_back(scalar(argument.cast<float>()));
+  }
+  return values;
+}
+
+py::object describe_operation(const std::string& name) {
+  const Operation& op = operation(name);
+  py::dict row = describe(op.options);
+  row["name"] = op.name;
+  row["doc"] = op.doc;
+  row["inputs"] = op.inputs;
+  row["outputs"] = op.outputs;
+  row["public"] = op.is_public;
+  return row;
+}
+
+py::list describe_all(const std::vector<const Schema*>& schemas) {
+  py::list rows;
+  for (const Schema* schema : schemas) rows.append(describe(*schema));
+  return rows;
+}
+
+Type type_of(const py::handle& shape, const std::string& dtype) {
+  return {Codec<Shape>::read(to_json(shape)), dtype_from_name(dtype)};
+}
+
+/// A program of several types of inputs, as Python users make it: plans are kept by input types.
+class Programs {
+ public:
+  Programs(std::vector<Value> inputs, std::vector<Value> outputs, std::vector<Update> updates,
+           ProgramOptions options)
+      : inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)),
+        updates_(std::move(updates)),
+        options_(options) {}
+
+  std::vector<Tensor> run(const std::vector<Tensor>& tensors) {
+    Program& program = find(tensors);
+    StepBlock block;
+    block.seed = current_seed();
+    block.step = step_;
+    for (size_t i = 0; i < updates_.size() && i < 8; ++i)
+      block.learning_rate[i] = static_cast<float>(updates_[i].optimizer->learning_rate(step_));
+    auto outputs = program.run(tensors, block);
+    if (!updates_.empty()) ++step_;
+    return outputs;
+  }
+
+  Program& find(const std::vector<Tensor>& tensors) {
+    std::string key;
+    std::vector<Type> types;
+    for (const Tensor& t : tensors) {
+      types.push_back({t.shape(), t.dtype()});
+      key += std::string(name_of(t.dtype())) + t.shape().to_string();
+    }
+    auto& program = programs_[key];
+    if (!program)
+      program = std::make_unique<Program>(inputs_, types, outputs_, updates_, options_, arena_);
+    latest_ = program.get();
+    return *program;
+  }
+
+  const Program& latest() const {
+    if (!latest_) throw Error("the program has not run yet", "", "Call it once first");
+    return *latest_;
+  }
+
+ private:
+  std::vector<Value> inputs_, outputs_;
+  std::vector<Update> updates_;
+  ProgramOptions options_;
+  std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();
+  std::map<std::string, std::unique_ptr<Program>> programs_;
+  const Program* latest_ = nullptr;
+  int64_t step_ = 0;
+};
+
+void bind_programs(py::module_& module) {
+  py::class_<Programs>(module, "Program")
+      .def(py::init([](const std::vector<Value>& inputs, const std::vector<Value>& outputs,
+                       const py::sequence& updates, const py::handle& training) {
+             std::vector<Update> all;
+             for (const auto& item : updates) {
+               const auto triple = item.cast<py::sequence>();
+               all.push_back({triple[0].cast<std::shared_ptr<Optimizer>>(),
+                              triple[1].cast<Value>(),
+                              triple[2].cast<std::vector<std::shared_ptr<Variable>>>()});
+             }
+             ProgramOptions options;
+             options.training = training.is_none() ? !all.empty() : training.cast<bool>();
+             return std::make_unique<Programs>(inputs, outputs, std::move(all), options);
+           }),
+           py::arg("inputs"), py::arg("outputs"), py::arg("updates") = py::list(),
+           py::arg("training") = py::none())
+      .def("run", &Programs::run, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("memory",
+                             [](const Programs& p) {
+                               const auto m = p.latest().memory();
+                               return py::dict(
+                                   py::arg("planned") = m.planned, py::arg("used") = m.used,
+                                   py::arg("weights") = m.weights, py::arg("state") = m.state,
+                                   py::arg("gradients") = m.gradients,
+                                   py::arg("persistent") = m.persistent);
+                             })
+      .def_property_readonly("plan_seconds",
+                             [](const Programs& p) { return p.latest().plan_seconds(); })
+      .def_property_readonly("gradients",
+                             [](const Programs& p) {
+                               py::list rows;
+                               for (const auto& [path, value] : p.latest().plan().gradients) {
+                                 const PlanValue& owner = p.latest().plan().root(value);
+                                 rows.append(py::dict(
+                                     py::arg("weight") = path, py::arg("offset") = owner.offset,
+                                     py::arg("bytes") = owner.bytes));
+                               }
+                               return rows;
+                             })
+      .def("explain", [](const Programs& p) { return to_python(p.latest().explain()); });
+}
+
+}  // namespace
+
+void bind_graph(py::module_& module) {
+  py::class_<Value>(module, "Value", "A symbolic value: an output of an operation in a graph.")
+      .def_property_readonly("shape", [](const Value& v) { return shape_of(v.shape()); })
+      .def_property_readonly("dtype", [](const Value& v) { return name_of(v.dtype()); })
+      .def_property_readonly("ndim", [](const Value& v) { return v.shape().rank(); })
+      .def_property_readonly("operation", [](const Value& v) { return v.node->operation->name; })
+      .def("__eq__", [](const Value& a, const Value& b) { return a == b; })
+      .def("__hash__", [](const Value& v) { return std::hash<const void*>()(v.node.get()); })
+      .def("__repr__", [](const Value& v) {
+        return "<striate.Value " + v.shape().to_string() + " " + name_of(v.dtype()) + " of " +
+               v.node->operation->name + ">";
+      });
+  py::class_<Variable, std::shared_ptr<Variable>>(module, "Variable", "A named piece of state.")
+      .def_property_readonly("path", [](const Variable& v) { return v.path; })
+      .def_property_readonly("name",
+                             [](const Variable& v) { return v.path.substr(v.path.rfind('/') + 1); })
+      .def_property_readonly("shape", [](const Variable& v) { return shape_of(v.type.shape); })
+      .def_property_readonly("dtype", [](const Variable& v) { return name_of(v.type.dtype); })
+      .def_property_readonly("trainable",
+                             [](const Variable& v) { return v.trainable && !v.frozen; })
+      .def("value", &Variable::value, "Return a copy as a tensor.")
+      .def("assign", [](Variable& v, const Tensor& t) { v.assign(t); }, py::arg("value"))
+      .def("symbol", [](const std::shared_ptr<Variable>& v) { return variable_value(v); })
+      .def("initialize", [](Variable& v, uint64_t seed) { initialize(v, seed); });
+  py::class_<Layer>(module, "Layer")
+      .def(py::init([](const std::string& type, const py::handle& options,
+                       const std::string& name) {
+             return Layer::make(type, to_json(options), name);
+           }),
+           py::arg("type"), py::arg("options"), py::arg("name") = "")
+      .def("__call__", [](const Layer& layer, const py::sequence& inputs) {
+        return layer(values_of(inputs));
+      })
+      .def("__eq__", [](const Layer& a, const Layer& b) { return a == b; })
+      .def("__hash__",
+           [](const Layer& layer) { return std::hash<const void*>()(&layer.state()); })
+      .def_property_readonly("type", &Layer::type)
+      .def_property("path", &Layer::path, &Layer::set_path)
+      .def_property_readonly("weights", &Layer::weights)
+      .def_property_readonly("frozen", &Layer::is_frozen)
+      .def("freeze", &Layer::freeze, py::arg("frozen") = true)
+      .def("config", [](const Layer& layer) { return to_python(layer.config()); });
+  py::class_<PathScope>(module, "PathScope").def(py::init<const std::string&>());
+  py::class_<Optimizer, std::shared_ptr<Optimizer>>(module, "Optimizer")
+      .def(py::init([](const py::handle& config) { return Optimizer::make(to_json(config)); }))
+      .def("config", [](const Optimizer& o) { return to_python(o.config()); })
+      .def("learning_rate", &Optimizer::learning_rate, py::arg("step"))
+      .def("set_learning_rate",
+           [](Optimizer& o, const py::handle& rate) {
+             const Json json = to_json(rate);
+             o.set_learning_rate(json.is_number() ? Schedule(json.as_number()) : Schedule(json));
+           })
+      .def_property_readonly("state", &Optimizer::state);
+  module.def("input_value",
+             [](const py::handle& shape, const std::string& dtype, const std::string& name) {
+               return input_value(type_of(shape, dtype), name);
+             });
+  module.def("constant_value", [](const Tensor& t) { return constant_value(t.clone()); });
+  module.def("emit", [](const std::string& name, const py::sequence& inputs,
+                        const py::handle& options) {
+    const Operation& op = operation(name);
+    return emit(op, op.options.read(to_json(options)), values_of(inputs));
+  });
+  module.def("gradient", [](const Value& output, const std::vector<Value>& wrt) {
+    py::list all;
+    for (const Value& value : gradient(output, wrt))
+      all.append(value ? py::cast(value) : py::none());
+    return all;
+  });
+  module.def("schedule_rate", [](const py::handle& config, int64_t step) {
+    return Schedule(to_json(config)).at(step);
+  });
+  module.def("operation_names", [](bool all) {
+    std::vector<std::string> names;
+    for (const std::string& name : operation_names())
+      if (all || operation(name).is_public) names.push_back(name);
+    return names;
+  }, py::arg("all") = false);
+  module.def("describe_operation", describe_operation);
+  module.def("layer_schemas", [] {
+    py::list rows;
+    for (const LayerType* type : layer_types()) {
+      py::dict row = describe(type->schema);
+      row["inputs"] = type->inputs;
+      rows.append(row);
+    }
+    return rows;
+  });
+  module.def("optimizer_schemas", [] { return describe_all(Optimizer::schemas()); });
+  module.def("schedule_schemas", [] { return describe_all(Schedule::schemas()); });
+  module.def("initializer_schemas", [] { return describe_all(initializer_schemas()); });
+  module.def("loss_schemas", [] { return describe_all(loss_schemas()); });
+  module.def("metric_schemas", [] { return describe_all(metric_schemas()); });
+  bind_programs(module);
+}
+
+}  // namespace striate

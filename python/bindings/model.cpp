@@ -1,0 +1,135 @@
+// Models in Python: the steps of training; the loop around them is Python's.
+#include "bindings.h"
+
+#include <striate/layers/model.h>
+
+namespace striate {
+namespace {
+
+/// A name, {"type": ...}, or a Python function of (targets, output) as (function, name or None).
+NamedFunction function_of(const py::handle& given, NamedFunction (*find)(const Json&)) {
+  if (!py::isinstance<py::tuple>(given)) return find(to_json(given));
+  const auto pair = given.cast<py::tuple>();
+  const auto function = std::make_shared<py::object>(pair[0].cast<py::object>());
+  NamedFunction named;
+  named.name = py::str(py::getattr(*function, "__name__", py::str("function")));
+  if (!pair[1].is_none())
+    named.config = Json::object({{"type", "registered"}, {"name", pair[1].cast<std::string>()}});
+  named.function = [function](const Value& targets, const Value& output) {
+    const py::gil_scoped_acquire gil;
+    return (*function)(targets, output).cast<Value>();
+  };
+  return named;
+}
+
+CompileOptions options_of(const py::kwargs& given) {
+  CompileOptions options;
+  options.optimizer = given["optimizer"].cast<std::shared_ptr<Optimizer>>();
+  for (const auto& loss : given["losses"].cast<py::sequence>())
+    options.losses.push_back(function_of(loss, find_loss));
+  for (const auto& metric : given["metrics"].cast<py::sequence>())
+    options.metrics.push_back(function_of(metric, find_metric));
+  options.loss_weights = given["loss_weights"].cast<std::vector<double>>();
+  options.device = given["device"].cast<std::string>();
+  options.precision = given["precision"].cast<std::string>();
+  options.check_numerics = given["check_numerics"].cast<bool>();
+  options.exact = given["exact"].cast<bool>();
+  options.shards = given["shards"].cast<int>();
+  options.seed = given["seed"].cast<uint64_t>();
+  return options;
+}
+
+py::tuple to_tuple(const StepResult& result) {
+  return py::make_tuple(result.loss, result.metrics);
+}
+
+std::vector<Type> types_of(const py::sequence& rows) {
+  std::vector<Type> types;
+  for (const auto& row : rows) {
+    const auto pair = row.cast<py::sequence>();
+    types.push_back({Codec<Shape>::read(to_json(pair[0])),
+                     dtype_from_name(pair[1].cast<std::string>())});
+  }
+  return types;
+}
+
+}  // namespace
+
+void bind_models(py::module_& module) {
+  const auto release = py::call_guard<py::gil_scoped_release>();
+  py::class_<Model>(module, "Model")
+      .def(py::init<std::vector<Value>, std::vector<Value>, const std::string&>(),
+           py::arg("inputs"), py::arg("outputs"), py::arg("name") = "model")
+      .def_property_readonly("name", &Model::name)
+      .def_property_readonly("inputs", &Model::inputs)
+      .def_property_readonly("outputs", &Model::outputs)
+      .def_property_readonly("layers", &Model::layers)
+      .def_property_readonly("weights", &Model::weights)
+      .def_property("step", &Model::step, &Model::set_step)
+      .def_property_readonly("compiled", &Model::is_compiled)
+      .def_property_readonly(
+          "optimizer", [](const Model& m) { return m.compile_options().optimizer; })
+      .def_property_readonly("metric_names",
+                             [](const Model& m) {
+                               std::vector<std::string> names;
+                               for (const auto& metric : m.compile_options().metrics)
+                                 names.push_back(metric.name);
+                               return names;
+                             })
+      .def("layer", &Model::layer, py::arg("path"))
+      .def("count_params", &Model::count_params)
+      .def("freeze", &Model::freeze, py::arg("frozen") = true)
+      .def("apply", [](const Model& m, const std::vector<Value>& inputs) { return m(inputs); })
+      .def("replace_head", &Model::replace_head)
+      .def("compile", [](Model& m, const py::kwargs& options) { m.compile(options_of(options)); })
+      .def("train_batch",
+           [](Model& m, const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
+             StepResult result;
+             {
+               const py::gil_scoped_release unlocked;
+               result = m.train_batch(x, y);
+             }
+             return to_tuple(result);
+           })
+      .def("test_batch",
+           [](Model& m, const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
+             StepResult result;
+             {
+               const py::gil_scoped_release unlocked;
+               result = m.test_batch(x, y);
+             }
+             return to_tuple(result);
+           })
+      .def("predict_batch", &Model::predict_batch, release)
+      .def("program_memory",
+           [](const Model& m, const std::string& purpose, const py::sequence& x,
+              const py::sequence& y) {
+             const auto memory = m.program(purpose, types_of(x), types_of(y))->memory();
+             return py::dict(py::arg("planned") = memory.planned, py::arg("used") = memory.used,
+                             py::arg("weights") = memory.weights,
+                             py::arg("state") = memory.state,
+                             py::arg("gradients") = memory.gradients,
+                             py::arg("persistent") = memory.persistent);
+           })
+      .def("plan_seconds",
+           [](const Model& m, const std::string& purpose, const py::sequence& x,
+              const py::sequence& y) {
+             return m.program(purpose, types_of(x), types_of(y))->plan_seconds();
+           })
+      .def("explain",
+           [](const Model& m, const std::string& purpose, const py::sequence& x,
+              const py::sequence& y) {
+             return to_python(m.program(purpose, types_of(x), types_of(y))->explain());
+           })
+      .def("summary", [](const Model& m) { return to_python(m.summary()); })
+      .def("config", [](const Model& m) { return to_python(m.config()); })
+      .def("save", &Model::save, py::arg("path"), py::arg("checkpoint") = false, release)
+      .def_static("load", &Model::load, py::arg("path"), release)
+      .def("load_weights",
+           [](Model& m, const std::string& path, bool partial) {
+             return to_python(m.load_weights(path, partial));
+           },
+           py::arg("path"), py::arg("partial") = false);
+}
+
+}  // namespace striate

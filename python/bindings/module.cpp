@@ -1,0 +1,146 @@
+// The module striate._striate: errors, devices, kernels and what all files share.
+#include "bindings.h"
+
+#include <striate/core/device.h>
+#include <striate/core/parallel.h>
+#include <striate/kernels/impl.h>
+#include <striate/layers/initializer.h>
+#include <striate/version.h>
+
+namespace striate {
+
+Json to_json(const py::handle& object) {
+  if (object.is_none()) return {};
+  if (py::isinstance<py::bool_>(object)) return object.cast<bool>();
+  if (py::isinstance<py::str>(object)) return object.cast<std::string>();
+  if (PyLong_Check(object.ptr())) return object.cast<int64_t>();
+  if (PyFloat_Check(object.ptr())) return object.cast<double>();
+  if (py::isinstance<py::dict>(object)) {
+    Json json = Json::object();
+    for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(object))
+      json.set(py::str(key).cast<std::string>(), to_json(value));
+    return json;
+  }
+  if (py::hasattr(object, "__index__")) return py::int_(py::reinterpret_borrow<py::object>(object)).cast<int64_t>();
+  if (py::hasattr(object, "get_config"))
+    return to_json(py::reinterpret_borrow<py::object>(object).attr("get_config")());
+  if (py::isinstance<py::sequence>(object)) {
+    Json json = Json::array();
+    for (const auto& item : py::reinterpret_borrow<py::sequence>(object)) json.push(to_json(item));
+    return json;
+  }
+  if (py::hasattr(object, "__float__"))
+    return py::float_(py::reinterpret_borrow<py::object>(object)).cast<double>();
+  throw py::type_error("an option must be a number, a string, a sequence, a dict or None, not " +
+                       py::str(py::type::of(object)).cast<std::string>());
+}
+
+py::object to_python(const Json& json) {
+  if (json.is_null()) return py::none();
+  if (json.is_bool()) return py::bool_(json.as_bool());
+  if (json.is_integer()) return py::int_(json.as_integer());
+  if (json.is_number()) return py::float_(json.as_number());
+  if (json.is_string()) return py::str(json.as_string());
+  if (json.is_array()) {
+    py::list list;
+    for (const Json& item : json.items()) list.append(to_python(item));
+    return list;
+  }
+  py::dict dict;
+  for (const auto& [key, value] : json.members()) dict[py::str(key)] = to_python(value);
+  return dict;
+}
+
+py::object describe(const Schema& schema) {
+  py::list fields;
+  for (const Field& field : schema.fields) {
+    py::dict row;
+    row["name"] = field.name;
+    row["type"] = field.type;
+    row["doc"] = field.doc;
+    row["required"] = field.required;
+    row["default"] = to_python(field.default_value);
+    fields.append(row);
+  }
+  py::dict all;
+  all["name"] = schema.name;
+  all["doc"] = schema.doc;
+  all["fields"] = fields;
+  return all;
+}
+
+namespace {
+
+void raise(const char* type, const Error& error) {
+  const py::object kind = py::module_::import("striate.errors").attr(type);
+  const py::object made =
+      kind(error.what(), py::arg("layer") = error.layer(), py::arg("rule") = error.rule(),
+           py::arg("values") = error.values(), py::arg("fix") = error.fix());
+  PyErr_SetObject(kind.ptr(), made.ptr());
+}
+
+void translate(std::exception_ptr pointer) {
+  try {
+    if (pointer) std::rethrow_exception(pointer);
+  } catch (const ShapeError& e) {
+    raise("ShapeError", e);
+  } catch (const DTypeError& e) {
+    raise("DTypeError", e);
+  } catch (const LabelError& e) {
+    raise("LabelError", e);
+  } catch (const NumericsError& e) {
+    raise("NumericsError", e);
+  } catch (const FileError& e) {
+    raise("FileError", e);
+  } catch (const DeviceError& e) {
+    raise("DeviceError", e);
+  } catch (const KernelError& e) {
+    raise("KernelError", e);
+  } catch (const OutOfMemoryError& e) {
+    raise("OutOfMemoryError", e);
+  } catch (const Error& e) {
+    raise("Error", e);
+  }
+}
+
+py::list list_kernels(const std::string& operation, const std::string& device) {
+  py::list rows;
+  const DeviceType type = device == "cuda" ? DeviceType::kCuda : DeviceType::kCpu;
+  for (const kernels::Entry* entry : kernels::entries(operation, type)) rows.append(entry->name);
+  return rows;
+}
+
+}  // namespace
+}  // namespace striate
+
+PYBIND11_MODULE(_striate, module) {
+  using namespace striate;
+  module.doc() = "The C++ side of striate.";
+  module.attr("__version__") = STRIATE_VERSION;
+  py::register_exception_translator(translate);
+  module.def("seed", set_seed, "Set the seed of later initializations.");
+  module.def("current_seed", current_seed);
+  module.def("threads", threads);
+  module.def("set_threads", set_threads, "Set the threads of all later loops.");
+  module.def("memory_stats", [] {
+    const MemoryStats stats = memory_stats();
+    return py::dict(py::arg("allocations") = stats.allocations, py::arg("bytes") = stats.bytes,
+                    py::arg("peak") = stats.peak);
+  });
+  module.def("devices", [] {
+    py::list names;
+    for (Device device : devices()) names.append(device.to_string());
+    return names;
+  });
+  module.def("describe_device", [](const std::string& name) {
+    const Device device = device_from_name(name);
+    return backend(device.type).describe(device.index);
+  });
+  module.def("kernel_names", list_kernels);
+  module.def("operations_with_kernels", kernels::operations_with_entries);
+  module.def("force_kernels", kernels::force);
+  module.def("forced_kernels", kernels::forced);
+  bind_tensors(module);
+  bind_graph(module);
+  bind_models(module);
+}

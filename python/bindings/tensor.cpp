@@ -1,0 +1,133 @@
+// Tensors in Python: NumPy and DLPack in and out without a copy, and operations on tensors.
+#include "bindings.h"
+
+#include <striate/core/dlpack.h>
+#include <striate/layers/eager.h>
+
+namespace striate {
+namespace {
+
+DType dtype_of_array(const py::array& array) {
+  const py::dtype dtype = array.dtype();
+  const char kind = dtype.kind();
+  const auto size = dtype.itemsize();
+  if (kind == 'f' && size == 4) return DType::kF32;
+  if (kind == 'f' && size == 8) return DType::kF64;
+  if (kind == 'f' && size == 2) return DType::kF16;
+  if (kind == 'u' && size == 1) return DType::kU8;
+  if (kind == 'i' && size == 4) return DType::kI32;
+  if (kind == 'i' && size == 8) return DType::kI64;
+  if (kind == 'b') return DType::kBool;
+  throw DTypeError("arrays must be float16, float32, float64, uint8, int32, int64 or bool",
+                   py::str(dtype).cast<std::string>(), "Convert it with array.astype(...)");
+}
+
+/// bfloat16 has no NumPy type: it is shown as float32.
+py::dtype dtype_for_array(DType dtype) { return py::dtype(name_of(dtype)); }
+
+Tensor shared(const std::shared_ptr<py::array>& kept) {
+  std::vector<int64_t> dims(kept->shape(), kept->shape() + kept->ndim());
+  const Shape shape(dims);
+  auto buffer = Buffer::wrap(const_cast<void*>(kept->data()),
+                             static_cast<size_t>(kept->nbytes()), {}, [kept]() mutable {
+                               const py::gil_scoped_acquire gil;
+                               kept.reset();
+                             });
+  return Tensor(shape, dtype_of_array(*kept), std::move(buffer));
+}
+
+std::vector<Tensor> tensors_of(const py::sequence& arguments) {
+  std::vector<Tensor> tensors;
+  for (const auto& argument : arguments)
+    tensors.push_back(argument.is_none() ? Tensor() : argument.cast<Tensor>());
+  return tensors;
+}
+
+}  // namespace
+
+Tensor to_tensor(const py::array& array) {
+  dtype_of_array(array);
+  const py::object contiguous = py::module_::import("numpy").attr("ascontiguousarray")(array);
+  // ascontiguousarray makes a 0-d array 1-d.
+  py::array kept = contiguous.cast<py::array>();
+  if (array.ndim() == 0) kept = kept.attr("reshape")(py::tuple()).cast<py::array>();
+  return shared(std::make_shared<py::array>(std::move(kept)));
+}
+
+py::array to_array(const Tensor& tensor) {
+  if (tensor.device().type != DeviceType::kCpu) return to_array(tensor.to({}));
+  if (tensor.dtype() == DType::kBF16) {
+    Tensor wide(tensor.shape(), DType::kF32);
+    const auto* from = static_cast<const uint16_t*>(tensor.data());
+    for (int64_t i = 0; i < tensor.elements(); ++i)
+      wide.data_as<float>()[i] = bfloat16_to_float(from[i]);
+    return to_array(wide);
+  }
+  const auto* kept = new Tensor(tensor);
+  const py::capsule owner(kept, [](void* p) { delete static_cast<Tensor*>(p); });
+  return py::array(dtype_for_array(tensor.dtype()), tensor.shape().to_vector(), tensor.data(),
+                   owner);
+}
+
+void bind_tensors(py::module_& module) {
+  py::class_<Tensor>(module, "Tensor",
+                     "A dense, row-major array on a device. Made from anything NumPy can read.")
+      .def(py::init([](const py::object& value) {
+             if (py::isinstance<Tensor>(value)) return value.cast<Tensor>();
+             return to_tensor(py::module_::import("numpy").attr("asarray")(value)).clone();
+           }),
+           py::arg("value"))
+      .def_property_readonly("shape",
+                             [](const Tensor& t) { return py::tuple(py::cast(t.shape().to_vector())); })
+      .def_property_readonly("dtype", [](const Tensor& t) { return name_of(t.dtype()); })
+      .def_property_readonly("ndim", [](const Tensor& t) { return t.shape().rank(); })
+      .def_property_readonly("size", [](const Tensor& t) { return t.elements(); })
+      .def_property_readonly("nbytes", &Tensor::bytes)
+      .def_property_readonly("device", [](const Tensor& t) { return t.device().to_string(); })
+      .def("numpy", to_array, "Return a NumPy array that shares the memory.")
+      .def("item", &Tensor::item, "Return the only element as a float.")
+      .def("to", [](const Tensor& t, const std::string& name) { return t.to(device_from_name(name)); },
+           py::arg("device"), "Return a copy on a device; itself when it is there.")
+      .def("clone", &Tensor::clone, "Return a copy.")
+      .def("reshape",
+           [](const Tensor& t, const std::vector<int64_t>& dims) { return t.reshape(Shape(dims)); },
+           py::arg("shape"), "Return the same elements under another shape.")
+      .def("__float__", &Tensor::item)
+      .def("__int__", [](const Tensor& t) { return static_cast<int64_t>(t.item()); })
+      .def("__bool__", [](const Tensor& t) { return t.item() != 0; })
+      .def("__len__",
+           [](const Tensor& t) {
+             if (t.shape().rank() == 0) throw py::type_error("a scalar tensor has no length");
+             return t.shape()[0];
+           })
+      .def("__array__",
+           [](const Tensor& t, const py::object& dtype, const py::object&) -> py::object {
+             py::object array = to_array(t);
+             return dtype.is_none() ? array : array.attr("astype")(dtype);
+           },
+           py::arg("dtype") = py::none(), py::arg("copy") = py::none())
+      .def("__getitem__",
+           [](const Tensor& t, const py::object& index) {
+             const py::object part = py::array(to_array(t)).attr("__getitem__")(index);
+             return to_tensor(py::module_::import("numpy").attr("array")(part));
+           })
+      .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); })
+      .def("__dlpack__",
+           [](const Tensor& t, const py::kwargs&) {
+             // NumPy's own capsule serves every consumer; the memory is shared through it.
+             return py::array(to_array(t)).attr("__dlpack__")();
+           })
+      .def("__repr__", &Tensor::to_string);
+  module.def("tensor_from_array", to_tensor, "Share a contiguous array's memory.");
+  module.def(
+      "run_operation",
+      [](const std::string& name, const py::sequence& arguments, const py::handle& options) {
+        const auto inputs = tensors_of(arguments);
+        const Json json = to_json(options);
+        const py::gil_scoped_release release;
+        return run_operation(name, json, inputs);
+      },
+      "Run an operation on tensors; return all its outputs.");
+}
+
+}  // namespace striate
