@@ -172,6 +172,8 @@ TEST(Json, WritesForMachinesAndForPeople) {
   EXPECT_EQ(Json::object({{"a", Json::Array{1, 2}}, {"o", Json::object()}}).dump(2),
             "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"o\": {}\n}");
   EXPECT_EQ(Json::parse(json.dump(4)), json);
+  EXPECT_EQ(Json::object({}).dump(), "{}");
+  EXPECT_EQ(Json::object({{"a", "b"}, {"c", "d"}}).dump(), R"({"a":"b","c":"d"})");
 }
 
 TEST(Json, NamesWantedAndPresentKind) {
@@ -192,8 +194,8 @@ TEST(Json, NamesWantedAndPresentKind) {
 }
 
 TEST(Json, MutatedTextIsReadOrRefused) {
-  const std::string valid =
-      R"({"name":"conv \u00e9 \ud83d\ude00","sizes":[3,-1,2.5e-3,1E5],"flags":{"a":true,"b":null}})";
+  const std::string valid = R"({"name":"conv \u00e9 \ud83d\ude00","sizes":[3,-1,2.5e-3,1E5],)"
+                            R"("flags":{"a":true,"b":null}})";
   std::mt19937 random(1);
   int read = 0, refused = 0;
   for (int i = 0; i < 60000; ++i) {
