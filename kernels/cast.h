@@ -1,6 +1,7 @@
 // Conversion between element types, and of pixels to float32 numbers.
 //
-//   cast     x -> y   any type to any: floating to integer truncates and saturates, NaN becomes 0
+//   cast     x -> y   any type to any: floating to integer truncates and saturates, NaN becomes 0;
+//                     integer to integer keeps the low bits; to bool is != 0
 //   rescale  x -> y   y = x * scale + offset; x is uint8 or float32, y is float32
 #pragma once
 

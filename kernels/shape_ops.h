@@ -26,4 +26,10 @@ struct TransposeOptions {
   std::vector<int> order;  // empty: all dimensions reversed
 };
 
+namespace kernels {
+
+/// Return the order of a transpose problem, written out and not negative.
+std::vector<int> transpose_order(const Problem& problem);
+
+}  // namespace kernels
 }  // namespace striate

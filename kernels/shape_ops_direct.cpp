@@ -1,0 +1,236 @@
+// The operations that move elements, as copies of the longest runs that stay together.
+#include <striate/kernels/elementwise.h>
+#include <striate/kernels/shape_ops.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace striate::kernels {
+namespace {
+
+std::string accepts_all(const Problem&) { return ""; }
+
+constexpr int64_t kGrainBytes = 4 * kElementwiseGrain;
+
+/// Copy bytes; memcpy must not be called with null pointers, which empty values may have.
+void copy(void* to, const void* from, int64_t bytes) {
+  if (bytes > 0 && to != from) std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+/// Call `body(i)` for `count` copies of `bytes` each, on all threads if that is worth it.
+template <class Body>
+void for_copies(int64_t count, int64_t bytes, const Body& body) {
+  parallel_ranges(count, kGrainBytes / std::max<int64_t>(bytes, 1) + 1,
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t i = begin; i < end; ++i) body(i);
+                  });
+}
+
+Prepared prepare_concat(const Problem& problem) {
+  const ValueDesc& y = problem.outputs[0];
+  const int given = problem.get<ConcatOptions>().axis, rank = y.shape.rank();
+  const int axis = given < 0 ? given + rank : given;
+  const int64_t outer = y.shape.product(0, axis);
+  const auto size = static_cast<int64_t>(size_of(y.dtype));
+  std::vector<int64_t> bytes;  // of one run of each input
+  for (const ValueDesc& x : problem.inputs) bytes.push_back(x.shape.product(axis, rank) * size);
+  const int64_t row = y.shape.product(axis, rank) * size;
+  Prepared prepared;
+  prepared.kernel = make_kernel([=](const Arguments& arguments) {
+    char* to = static_cast<char*>(arguments.outputs[0]);
+    for_copies(outer, row, [&](int64_t i) {
+      for (int64_t k = 0, at = i * row; k < static_cast<int64_t>(bytes.size()); ++k) {
+        const int64_t run = bytes[static_cast<size_t>(k)];
+        copy(to + at, static_cast<const char*>(arguments.inputs[k]) + i * run, run);
+        at += run;
+      }
+    });
+  });
+  return prepared;
+}
+
+/// A box inside a whole, as runs: all dimensions behind the last one that is cut are one run.
+struct Box {
+  Box(const Shape& box, const Shape& whole, const std::vector<int64_t>& begin, int64_t size)
+      : shape(box) {
+    int64_t stride = size;
+    for (int d = whole.rank() - 1; d >= 0; --d) {
+      strides[d] = stride;
+      first += begin[static_cast<size_t>(d)] * stride;
+      stride *= whole[d];
+    }
+    cut = whole.rank();
+    while (cut > 0 && box[cut - 1] == whole[cut - 1]) --cut;
+    cut = std::max(cut - 1, 0);
+    run = box.product(cut, box.rank()) * size;
+    count = box.product(0, cut);
+  }
+  /// Return the byte in the whole at which run `i` begins.
+  int64_t at(int64_t i) const {
+    int64_t place = first;
+    for (int d = cut - 1; d >= 0; --d) {
+      place += i % shape[d] * strides[d];
+      i /= shape[d];
+    }
+    return place;
+  }
+  Shape shape;
+  int cut = 0;  // dimensions [cut, rank) are one run
+  int64_t first = 0, run = 0, count = 0;
+  int64_t strides[Shape::kMaxRank] = {};
+};
+
+Prepared prepare_slice(const Problem& problem) {
+  const ValueDesc& y = problem.outputs[0];
+  const Box box(y.shape, problem.inputs[0].shape, problem.get<SliceOptions>().begin,
+                static_cast<int64_t>(size_of(y.dtype)));
+  Prepared prepared;
+  prepared.kernel = make_kernel([box](const Arguments& arguments) {
+    for_copies(box.count, box.run, [&](int64_t i) {
+      copy(static_cast<char*>(arguments.outputs[0]) + i * box.run,
+           static_cast<const char*>(arguments.inputs[0]) + box.at(i), box.run);
+    });
+  });
+  return prepared;
+}
+
+Prepared prepare_slice_backward(const Problem& problem) {
+  const ValueDesc& dx = problem.outputs[0];
+  const auto size = static_cast<int64_t>(size_of(dx.dtype));
+  const Box box(problem.inputs[0].shape, dx.shape, problem.get<SliceOptions>().begin, size);
+  const int64_t bytes = dx.shape.elements() * size;
+  Prepared prepared;
+  prepared.kernel = make_kernel([box, bytes](const Arguments& arguments) {
+    char* to = static_cast<char*>(arguments.outputs[0]);
+    parallel_ranges(bytes, kGrainBytes, [&](int64_t begin, int64_t end) {
+      std::memset(to + begin, 0, static_cast<size_t>(end - begin));
+    });
+    for_copies(box.count, box.run, [&](int64_t i) {
+      copy(to + box.at(i), static_cast<const char*>(arguments.inputs[0]) + i * box.run, box.run);
+    });
+  });
+  return prepared;
+}
+
+Prepared prepare_reshape(const Problem& problem) {
+  const ValueDesc& y = problem.outputs[0];
+  const int64_t bytes = y.shape.elements() * static_cast<int64_t>(size_of(y.dtype));
+  Prepared prepared;
+  prepared.in_place = {{0, 0, false}};
+  prepared.kernel = make_kernel([bytes](const Arguments& arguments) {
+    char* to = static_cast<char*>(arguments.outputs[0]);
+    const char* from = static_cast<const char*>(arguments.inputs[0]);
+    if (to == from) return;
+    parallel_ranges(bytes, kGrainBytes, [&](int64_t begin, int64_t end) {
+      copy(to + begin, from + begin, end - begin);
+    });
+  });
+  return prepared;
+}
+
+// Transpose ---------------------------------------------------------------------------------------
+
+/// The loops of a transpose, without dimensions of size 1 and with those merged that stay together.
+struct Transpose {
+  explicit Transpose(const Problem& problem) {
+    const Shape& x = problem.inputs[0].shape;
+    int64_t stride_of[Shape::kMaxRank], stride = 1;
+    for (int d = x.rank() - 1; d >= 0; --d) stride_of[d] = stride, stride *= x[d];
+    for (int d : transpose_order(problem)) {
+      if (x[d] == 1) continue;
+      if (rank > 0 && from[rank - 1] == stride_of[d] * x[d]) {
+        size[rank - 1] *= x[d];
+        from[rank - 1] = stride_of[d];
+      } else {
+        size[rank] = x[d], from[rank] = stride_of[d];
+        ++rank;
+      }
+    }
+    if (rank == 0) size[rank] = 1, from[rank] = 1, ++rank;
+    stride = 1;
+    for (int d = rank - 1; d >= 0; --d) to[d] = stride, stride *= size[d];
+    for (int d = 0; d < rank; ++d)
+      if (from[d] == 1) column = d;
+  }
+  int rank = 0;
+  int column = 0;  // the dimension along which x is contiguous; y is along rank - 1
+  int64_t size[Shape::kMaxRank], from[Shape::kMaxRank], to[Shape::kMaxRank];
+};
+
+/// y[c * y_stride + r] = x[r * x_stride + c]: rows of x become columns of y. Tiles of 16 x 16 read
+/// and write whole cache lines.
+template <class T>
+void transpose_tile(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t rows,
+                    int64_t columns) {
+  constexpr int64_t kTile = 16;
+  if (rows == kTile && columns == kTile) {
+    for (int64_t c = 0; c < kTile; ++c)
+      for (int64_t r = 0; r < kTile; ++r) y[c * y_stride + r] = x[r * x_stride + c];
+    return;
+  }
+  for (int64_t c = 0; c < columns; ++c)
+    for (int64_t r = 0; r < rows; ++r) y[c * y_stride + r] = x[r * x_stride + c];
+}
+
+template <class T>
+Prepared prepare_transpose_of(const Transpose& t) {
+  Prepared prepared;
+  const int row = t.rank - 1;  // along which y is contiguous
+  // All other dimensions than the two of the tiles are outer loops.
+  int64_t outer = 1;
+  for (int d = 0; d < t.rank; ++d)
+    if (d != row && d != t.column) outer *= t.size[d];
+  const bool runs = row == t.column;  // the innermost dimension stays: copies of runs
+  const int64_t rows = runs ? 1 : t.size[row], columns = t.size[t.column];
+  const int64_t blocks = runs ? 1 : (columns + 15) / 16;
+  prepared.kernel = make_kernel([=](const Arguments& arguments) {
+    const T* x = static_cast<const T*>(arguments.inputs[0]);
+    T* y = static_cast<T*>(arguments.outputs[0]);
+    const int64_t work = runs ? columns : rows * 16;
+    parallel_ranges(
+        outer * blocks, kElementwiseGrain / (work + 1) + 1, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            int64_t from = 0, to = 0, rest = i / blocks;
+            for (int d = t.rank - 1; d >= 0; --d) {
+              if (d == row || d == t.column) continue;
+              from += rest % t.size[d] * t.from[d];
+              to += rest % t.size[d] * t.to[d];
+              rest /= t.size[d];
+            }
+            if (runs) {
+              std::copy_n(x + from, columns, y + to);
+              continue;
+            }
+            const int64_t first = i % blocks * 16, width = std::min<int64_t>(16, columns - first);
+            for (int64_t r = 0; r < rows; r += 16)
+              transpose_tile(x + from + r * t.from[row] + first, t.from[row],
+                             y + to + first * t.to[t.column] + r, t.to[t.column],
+                             std::min<int64_t>(16, rows - r), width);
+          }
+        });
+  });
+  return prepared;
+}
+
+Prepared prepare_transpose(const Problem& problem) {
+  const Transpose t(problem);
+  switch (size_of(problem.outputs[0].dtype)) {
+    case 1:
+      return prepare_transpose_of<uint8_t>(t);
+    case 2:
+      return prepare_transpose_of<uint16_t>(t);
+    case 4:
+      return prepare_transpose_of<uint32_t>(t);
+    default:
+      return prepare_transpose_of<uint64_t>(t);
+  }
+}
+
+const Register concat(direct_entry("concat", accepts_all, prepare_concat));
+const Register slice(direct_entry("slice", accepts_all, prepare_slice));
+const Register slice_backward(direct_entry("slice_backward", accepts_all, prepare_slice_backward));
+const Register reshape(direct_entry("reshape", accepts_all, prepare_reshape));
+const Register transpose(direct_entry("transpose", accepts_all, prepare_transpose));
+
+}  // namespace
+}  // namespace striate::kernels
