@@ -40,100 +40,107 @@ struct Gemm {
   static constexpr int kWideRows = V::kRegisters == 32 ? 8 : 4;  // with up to 3 columns
   static constexpr int kWideColumns = 3;
 
-  template <int M, int N, int kRow>
-  static void block(const Product& g) {
-    Reg sum[M][N];
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m)
-#pragma GCC unroll 4
-      for (int n = 0; n < N; ++n)
-        sum[m][n] = g.accumulate ? V::load(g.c + m * g.c_row + n * g.c_column) : V::zero();
-    const float* row[kRow == 0 ? M : 1];
-    if constexpr (kRow == 0) {
-#pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) row[m] = g.a + g.rows[m];
-    }
+  /// Make `blocks` blocks of M rows, one below the other. Inner steps come `kSteps` at a time.
+  template <int M, int N, int kRow, int kSteps>
+  static void block(const Product& g, int64_t blocks) {
     const int64_t step = g.a_inner, column = g.b_column;
-    for (int64_t o = 0; o < g.outer; ++o) {
-      const float* a = g.a + o * g.a_outer;
-      const float* b = g.b + o * g.b_outer;
-      int64_t at = o * g.a_outer;
-      for (int64_t i = 0; i < g.inner; ++i) {
-        Reg right[N];
-#pragma GCC unroll 4
-        for (int n = 0; n < N; ++n) {
-          right[n] = V::load(b + n * column);
-          V::pin(right[n]);
-        }
+    for (int64_t block = 0; block < blocks; ++block) {
+      float* const c = g.c + block * M * g.c_row;
+      const float* const first = g.a + (kRow == 0 ? 0 : block * M * kRow);
+      Reg sum[M][N];
 #pragma GCC unroll 16
-        for (int m = 0; m < M; ++m) {
-          Reg left = V::broadcast(kRow == 0 ? row[m][at] : a[m * kRow]);
-          if (N > 1) V::pin(left);
+      for (int m = 0; m < M; ++m)
 #pragma GCC unroll 4
-          for (int n = 0; n < N; ++n) sum[m][n] = V::multiply_add(left, right[n], sum[m][n]);
+        for (int n = 0; n < N; ++n)
+          sum[m][n] = g.accumulate ? V::load(c + m * g.c_row + n * g.c_column) : V::zero();
+      const float* row[M];
+#pragma GCC unroll 16
+      for (int m = 0; m < M; ++m) row[m] = kRow == 0 ? first + g.rows[block * M + m] : first;
+      for (int64_t o = 0; o < g.outer; ++o) {
+        const float* a = first + o * g.a_outer;
+        const float* b = g.b + o * g.b_outer;
+        int64_t at = o * g.a_outer;
+        for (int64_t i = 0; i < g.inner; i += kSteps) {
+#pragma GCC unroll 4
+          for (int j = 0; j < kSteps; ++j) {
+            Reg right[N];
+#pragma GCC unroll 4
+            for (int n = 0; n < N; ++n) {
+              right[n] = V::load(b + n * column);
+              V::pin(right[n]);
+            }
+#pragma GCC unroll 16
+            for (int m = 0; m < M; ++m) {
+              Reg left = V::broadcast(kRow == 0 ? row[m][at] : a[m * kRow]);
+              if (N > 1) V::pin(left);
+#pragma GCC unroll 4
+              for (int n = 0; n < N; ++n) sum[m][n] = V::multiply_add(left, right[n], sum[m][n]);
+            }
+            a += step;
+            at += step;
+            b += kLanes;
+          }
         }
-        a += step;
-        at += step;
-        b += kLanes;
       }
-    }
 #pragma GCC unroll 16
-    for (int m = 0; m < M; ++m)
+      for (int m = 0; m < M; ++m)
 #pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) V::store(g.c + m * g.c_row + n * g.c_column, sum[m][n]);
+        for (int n = 0; n < N; ++n) V::store(c + m * g.c_row + n * g.c_column, sum[m][n]);
+    }
   }
 
-  using Block = void (*)(const Product&);
+  using Block = void (*)(const Product&, int64_t);
 
-  template <int N, int kRow, int... M>
-  static Block pick(int rows, std::integer_sequence<int, M...>) {
-    static constexpr Block kBlocks[] = {block<M + 1, N, kRow>...};
+  template <int N, int kRow, int kSteps, int... M>
+  static Block pick(int64_t rows, std::integer_sequence<int, M...>) {
+    static constexpr Block kBlocks[] = {block<M + 1, N, kRow, kSteps>...};
     return kBlocks[rows - 1];
   }
-  /// Return the code for a block of at most kMaxRows rows and 3 columns.
-  template <int kRow, int kMaxRows, int kMaxColumns>
-  static Block pick(int rows, int columns) {
+  /// Return the code for blocks of at most kMaxRows rows and kMaxColumns vectors of columns.
+  template <int kRow, int kSteps, int kMaxRows, int kMaxColumns>
+  static Block pick(int64_t rows, int64_t columns) {
     constexpr std::make_integer_sequence<int, kMaxRows> counts{};
-    if (columns == 1) return pick<1, kRow>(rows, counts);
+    if (columns == 1) return pick<1, kRow, kSteps>(rows, counts);
     if constexpr (kMaxColumns > 2)
-      if (columns == 3) return pick<3, kRow>(rows, counts);
-    return pick<2, kRow>(rows, counts);
+      if (columns == 3) return pick<3, kRow, kSteps>(rows, counts);
+    return pick<2, kRow, kSteps>(rows, counts);
   }
 
-  /// Make the `rows` x `columns` (in vectors) product in even blocks of at most kMaxRows rows. The
-  /// offsets in `rows` serve kRow = 0, for which a block takes its share of them.
-  template <int kRow, int kMaxRows, int kMaxColumns>
+  /// Make the `rows` x `columns` (in vectors) product in even blocks.
+  template <int kRow, int kSteps, int kMaxRows, int kMaxColumns>
   static void run(const Product& whole, int64_t rows, int64_t columns) {
     const int64_t row_blocks = (rows + kMaxRows - 1) / kMaxRows;
     const int64_t column_blocks = (columns + kMaxColumns - 1) / kMaxColumns;
+    // `tall` blocks of `height` rows, then blocks of one row less.
+    const int64_t height = (rows + row_blocks - 1) / row_blocks;
+    const int64_t tall = rows - (height - 1) * row_blocks;
     for (int64_t j = 0; j < column_blocks; ++j) {
       const int64_t n0 = columns * j / column_blocks, n1 = columns * (j + 1) / column_blocks;
-      for (int64_t i = 0; i < row_blocks; ++i) {
-        const int64_t m0 = rows * i / row_blocks, m1 = rows * (i + 1) / row_blocks;
-        Product part = whole;
-        if (kRow == 0)
-          part.rows += m0;
-        else
-          part.a += m0 * kRow;
-        part.b += n0 * whole.b_column;
-        part.c += m0 * whole.c_row + n0 * whole.c_column;
-        pick<kRow, kMaxRows, kMaxColumns>(static_cast<int>(m1 - m0), static_cast<int>(n1 - n0))(
-            part);
-      }
+      Product part = whole;
+      part.b += n0 * whole.b_column;
+      part.c += n0 * whole.c_column;
+      pick<kRow, kSteps, kMaxRows, kMaxColumns>(height, n1 - n0)(part, tall);
+      if (tall == row_blocks) continue;
+      if (kRow == 0)
+        part.rows += tall * height;
+      else
+        part.a += tall * height * kRow;
+      part.c += tall * height * whole.c_row;
+      pick<kRow, kSteps, kMaxRows, kMaxColumns>(height - 1, n1 - n0)(part, row_blocks - tall);
     }
   }
 
-  /// A's rows lie one vector apart: pixels or tiles of a channel block, summed over channels.
+  /// A's rows lie one vector apart: pixels or tiles of channel blocks, summed over channels.
   static void rows_apart(const Product& product, int64_t rows, int64_t columns) {
-    run<kLanes, kRows, kColumns>(product, rows, columns);
+    run<kLanes, 4, kRows, kColumns>(product, rows, columns);
   }
   /// A's rows are neighbours: channels of one block, summed over pixels or tiles.
   static void rows_adjacent(const Product& product, int64_t rows, int64_t columns) {
-    run<1, kWideRows, kWideColumns>(product, rows, columns);
+    run<1, 1, kWideRows, kWideColumns>(product, rows, columns);
   }
   /// A's rows lie at `product.rows`.
   static void rows_anywhere(const Product& product, int64_t rows, int64_t columns) {
-    run<0, kRows, kColumns>(product, rows, columns);
+    run<0, 1, kRows, kColumns>(product, rows, columns);
   }
 };
 

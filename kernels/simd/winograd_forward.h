@@ -31,8 +31,8 @@ struct WinogradForward : WinogradTiles<V, Transform> {
   using typename Tiles::T;
   using Tiles::kCount, Tiles::kIn, Tiles::kLanes, Tiles::kOut;
 
-  static constexpr int64_t kColumns = Gemm<V>::kColumns;  // filter blocks multiplied together
-  static constexpr int64_t kCache = 640 * 1024 / 4;       // floats of V and M that stay near a core
+  static constexpr int64_t kColumns = 32 / kLanes;    // filter blocks multiplied together
+  static constexpr int64_t kCache = 640 * 1024 / 4;  // floats of V and M that stay near a core
 
   /// All sizes that follow from a plan, in floats.
   struct Sizes {
@@ -140,7 +140,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     }
   }
 
-  /// Store one vector of outputs: `used` lanes are channels, the others stay zero.
+  /// Apply everything but the bias to one vector of outputs, of which `used` lanes are channels.
   static void finish(Reg v, const Finish& f, const float* residual, float* y, int64_t used) {
     if (residual) v = V::add(v, V::load(residual));
     switch (f.activation) {
@@ -162,12 +162,22 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     for (int64_t i = used; i < kLanes; ++i) y[i] = 0;
   }
 
-  /// Turn the products of a chunk and one block of filters into outputs.
+  /// How outputs are stored: as they are, after relu, or with all that `finish` can do.
+  enum class End { kPlain, kRelu, kAny };
+
+  template <End kEnd>
   static void outputs(const WinogradPlan& p, const Sizes& s, int64_t first, int64_t count,
                       const float* m, int64_t block, const float* bias, const Finish& f, float* y) {
     const int64_t row = p.out_w * kLanes, plane = p.out_h * row;
     const int64_t used = std::min<int64_t>(kLanes, p.out_c - block * kLanes);
     const Reg b = V::load(bias + block * kLanes);
+    const auto store = [&](Reg v, int64_t at) {
+      v = V::add(v, b);
+      if constexpr (kEnd == End::kAny)
+        return finish(v, f, f.residual ? f.residual + at : nullptr, y + at, used);
+      if constexpr (kEnd == End::kRelu) v = V::if_negative(v, V::zero());
+      V::store(y + at, v);
+    };
     Place place(s.grid, first);
     for (int64_t i = 0; i < count; ++i, place.next(s.grid), m += kLanes) {
       Reg t[kOut][kIn];
@@ -181,22 +191,31 @@ struct WinogradForward : WinogradTiles<V, Transform> {
         for (int j = 0; j < kOut; ++j) t[j][column] = u[j];
       }
       const int64_t h = place.row * kOut, w = place.column * kOut;
-      const int64_t rows = std::min<int64_t>(kOut, p.out_h - h);
-      const int64_t columns = std::min<int64_t>(kOut, p.out_w - w);
+      const int64_t rows = p.out_h - h, columns = p.out_w - w;
       const int64_t at = (place.n * s.out_blocks + block) * plane + h * row + w * kLanes;
+      const bool full = rows >= kOut && columns >= kOut;
 #pragma GCC unroll 4
       for (int j = 0; j < kOut; ++j) {
-        if (j >= rows) break;
         Reg u[kOut];
         T::output(t[j], u);
 #pragma GCC unroll 4
-        for (int k = 0; k < kOut; ++k) {
-          if (k >= columns) break;
-          const int64_t to = at + j * row + k * kLanes;
-          finish(V::add(u[k], b), f, f.residual ? f.residual + to : nullptr, y + to, used);
-        }
+        for (int k = 0; k < kOut; ++k)
+          if (full || (j < rows && k < columns)) store(u[k], at + j * row + k * kLanes);
       }
     }
+  }
+
+  /// Turn the products of a chunk and one block of filters into outputs.
+  static void outputs(const WinogradPlan& p, const Sizes& s, int64_t first, int64_t count,
+                      const float* m, int64_t block, const float* bias, const Finish& f, float* y) {
+    const bool padded = p.out_c < (block + 1) * kLanes;
+    if (f.residual || padded ||
+        (f.activation != Activation::kNone && f.activation != Activation::kRelu))
+      outputs<End::kAny>(p, s, first, count, m, block, bias, f, y);
+    else if (f.activation == Activation::kRelu)
+      outputs<End::kRelu>(p, s, first, count, m, block, bias, f, y);
+    else
+      outputs<End::kPlain>(p, s, first, count, m, block, bias, f, y);
   }
 
   static void run(const WinogradPlan& p, const float* x, const float* w, const Finish& f, float* y,

@@ -79,7 +79,12 @@ struct WinogradTiles {
       for (int i = 0; i < kFrom; ++i) {
         const bool inside = kInside || (i >= h0 && i < h1 && j >= w0 && j < w1);
         d[i] = inside ? V::load(p + i * row + j * kLanes) : V::zero();
-        if (sum) *sum = V::add(*sum, d[i]);
+      }
+      if (sum) {
+        Reg part = d[0];  // one addition a column to the sum that the next tile waits for
+#pragma GCC unroll 8
+        for (int i = 1; i < kFrom; ++i) part = V::add(part, d[i]);
+        *sum = V::add(*sum, part);
       }
       kTransform(d, u);
 #pragma GCC unroll 8
