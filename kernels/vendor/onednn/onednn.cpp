@@ -19,6 +19,8 @@ const dnnl::engine& engine() {
   return cpu;
 }
 
+int64_t lanes() { return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core ? 16 : 8; }
+
 ThreadCount::ThreadCount(int threads) : before_(omp_get_max_threads()) {
   if (threads != before_) omp_set_num_threads(threads);
 }
@@ -41,16 +43,20 @@ std::vector<int> ours(int rank, Role role, int64_t groups) {
 /// The blocked tags of oneDNN that conv2d's fastest kernels use, by the letters of either side.
 struct Blocked {
   const char* ours;
-  memory::format_tag ungrouped;
+  memory::format_tag theirs;
 };
+using Tag = memory::format_tag;
 constexpr Blocked kBlocked[] = {
-    {"aDbc4d", memory::format_tag::aBcd4b},         {"aDbc8d", memory::format_tag::aBcd8b},
-    {"aDbc16d", memory::format_tag::aBcd16b},       {"Abcd4a", memory::format_tag::Acdb4a},
-    {"Abcd8a", memory::format_tag::Acdb8a},         {"Abcd16a", memory::format_tag::Acdb16a},
-    {"Abcd32a", memory::format_tag::Acdb32a},       {"Abcd64a", memory::format_tag::Acdb64a},
-    {"Adbc8a", memory::format_tag::Abcd8a},         {"Adbc16a", memory::format_tag::Abcd16a},
-    {"ADbc8d8a", memory::format_tag::ABcd8b8a},     {"ADbc8a8d", memory::format_tag::ABcd8a8b},
-    {"ADbc16d16a", memory::format_tag::ABcd16b16a}, {"ADbc16a16d", memory::format_tag::ABcd16a16b},
+    {"aDbc4d", Tag::aBcd4b},         {"aDbc8d", Tag::aBcd8b},
+    {"aDbc16d", Tag::aBcd16b},       {"Abcd4a", Tag::Acdb4a},
+    {"Abcd8a", Tag::Acdb8a},         {"Abcd16a", Tag::Acdb16a},
+    {"Abcd32a", Tag::Acdb32a},       {"Abcd64a", Tag::Acdb64a},
+    {"Adbc8a", Tag::Abcd8a},         {"Adbc16a", Tag::Abcd16a},
+    {"ADbc8d8a", Tag::ABcd8b8a},     {"ADbc8a8d", Tag::ABcd8a8b},
+    {"ADbc16d16a", Tag::ABcd16b16a}, {"ADbc16a16d", Tag::ABcd16a16b},
+    {"DAbc16d16a", Tag::BAcd16b16a}, {"DAbc16a16d", Tag::BAcd16a16b},
+    {"Dbca16d", Tag::Bcda16b},       {"Dbca32d", Tag::Bcda32b},
+    {"Dbca64d", Tag::Bcda64b},
 };
 
 }  // namespace
@@ -73,8 +79,7 @@ std::optional<memory::desc> descriptor(const Shape& shape, const Layout& layout,
     if (role == Role::kPlain || sizes.size() != 4) return std::nullopt;
     const std::string tag = layout.to_string(4);
     for (const Blocked& blocked : kBlocked)
-      if (tag == blocked.ours)
-        return memory::desc(sizes, memory::data_type::f32, blocked.ungrouped);
+      if (tag == blocked.ours) return memory::desc(sizes, memory::data_type::f32, blocked.theirs);
     return std::nullopt;
   }
   // Plain: the strides of our dimensions, turned.

@@ -31,6 +31,9 @@ class ThreadCount {
   int before_;
 };
 
+/// Return the floats of one vector register that oneDNN uses here: the channels of its blocks.
+int64_t lanes();
+
 /// The roles of values, which decide how dimensions turn.
 enum class Role {
   kPlain,    // same dimensions in the same order
