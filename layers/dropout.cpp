@@ -41,6 +41,7 @@ const RegisterOperation dropout({
     .lower = [](const Node& node, const std::vector<Value>& inputs,
                 Lowering& lowering) -> std::vector<Value> {
       const auto& options = node.get<DropoutOptions>();
+      if (inputs.size() > 1 && inputs[1]) return emit(*node.operation, node.options, inputs);
       if (!lowering.training() || options.rate == 0) return {inputs[0]};
       return {apply("dropout", {inputs[0], lowering.step_block()}, options)};
     },

@@ -71,6 +71,7 @@ std::vector<Type> infer_dense(const Signature& s) {
 
 std::vector<Value> with_step_block(const Node& node, const std::vector<Value>& inputs,
                                    Lowering& lowering) {
+  if (inputs.size() > 2 && inputs[2]) return emit(*node.operation, node.options, inputs);
   return emit(*node.operation, node.options, {inputs[0], inputs[1], lowering.step_block()});
 }
 

@@ -1,5 +1,6 @@
 #include <striate/layers/graph/graph.h>
 
+#include <striate/layers/graph/rules.h>
 #include <striate/layers/graph/variable.h>
 
 #include <algorithm>
@@ -166,7 +167,7 @@ std::vector<Value> gradient(const Value& output, const std::vector<Value>& wrt) 
         needed.insert(node.get());
   std::map<Value, Value> sums;
   if (needed.count(output.node.get())) {
-    const Value one = scalar(1);
+    const Value one = number(1, output.dtype());
     sums[output] = output.shape().rank() == 0 ? one : apply("broadcast_to", {one, output});
   }
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {

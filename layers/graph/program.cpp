@@ -107,6 +107,7 @@ void Program::compile() {
   fed_outputs_.assign(outputs_.size(), nullptr);
   seen_versions_.clear();
   bound_steps_.clear();
+  bound_prologue_.clear();
   bound_arena_ = nullptr;
   arena_->reserve(plan_.arena_bytes);
   plan_seconds_ =
@@ -159,7 +160,8 @@ void Program::run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end) 
 }
 
 void Program::run_prologue() {
-  bool same = seen_versions_.size() == plan_.variables.size();
+  bool same = seen_versions_.size() == plan_.variables.size() &&
+              bound_prologue_.size() == plan_.prologue.size();
   for (size_t i = 0; same && i < plan_.variables.size(); ++i)
     same = seen_versions_[i] == plan_.variables[i]->version();
   if (same) return;
