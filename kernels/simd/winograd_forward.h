@@ -8,7 +8,7 @@
 // Two orders. By tiles: all U first, then each thread takes chunks of tiles whose V and M stay in its
 // cache and reads U for each chunk. By filters: all V first, then each thread takes groups of filters,
 // makes their U and multiplies all tiles; so U, four times as large as the weights, never leaves the
-// cache. The latter is for many channels and few tiles. Both give the same bits.
+// cache. The latter is for many channels and few tiles. Both add up in the same order.
 //
 // A tile spreads a NaN or infinity of its input over all of its outputs, and Inf - Inf makes NaN of
 // infinities: where the direct sum has one non-finite value, up to m x m values around it are NaN.
@@ -34,21 +34,30 @@ struct WinogradForward : WinogradTiles<V, Transform> {
   static constexpr int64_t kColumns = 32 / kLanes;    // filter blocks multiplied together
   static constexpr int64_t kCache = 640 * 1024 / 4;  // floats of V and M that stay near a core
 
+  static constexpr int64_t kShared = (8 << 20) / 4;     // of V of the tiles in work, by filters
+  static constexpr int64_t kFilters = 384 * 1024 / 4;   // of U made at a time, by filters
+
   /// All sizes that follow from a plan, in floats.
   struct Sizes {
     Grid grid;
-    int64_t in_blocks, out_blocks, chunks, weight_apart, weight_block, v_apart, v, m_apart, m;
+    int64_t in_blocks, out_blocks, chunks, v_apart, v, m_apart, m, batch, depth, weight_apart,
+        weight_block;
     explicit Sizes(const WinogradPlan& p)
         : grid(p.n, p.out_h, p.out_w),
           in_blocks(Tiles::blocks(p.in_c)),
           out_blocks(Tiles::blocks(p.out_c)),
           chunks(ceil_div(grid.total, p.chunk)),
-          weight_apart(in_blocks * kLanes * kLanes + kLine),
-          weight_block(weight_apart * kCount),
           v_apart(Tiles::apart(p.chunk, in_blocks)),
           v(v_apart * kCount),
           m_apart(kColumns * p.chunk * kLanes + kLine),
-          m(m_apart * kCount) {}
+          m(m_apart * kCount),
+          batch(std::clamp<int64_t>(kShared / v, 1, std::max<int64_t>(1, chunks))) {
+      depth = in_blocks;
+      if (p.by_filters && batch == 1)  // M of the only chunk waits while channels take turns
+        depth = std::clamp<int64_t>(kFilters / (kCount * kColumns * kLanes * kLanes), 1, depth);
+      weight_apart = depth * kLanes * kLanes + kLine;
+      weight_block = weight_apart * kCount;
+    }
     /// The workspace begins with the bias, padded.
     int64_t bias() const { return ceil_div(out_blocks * kLanes, kLine) * kLine; }
   };
@@ -56,34 +65,30 @@ struct WinogradForward : WinogradTiles<V, Transform> {
   static void plan(WinogradPlan& p) {
     const int64_t in_c = Tiles::blocks(p.in_c) * kLanes, out_blocks = Tiles::blocks(p.out_c);
     const int64_t tiles = std::max<int64_t>(1, Grid(p.n, p.out_h, p.out_w).total);
-    const int64_t u_floats = kCount * in_c * out_blocks * kLanes;
     const int64_t rows = Gemm<V>::kRows;
-    // By filters needs V of all tiles in the shared cache and a group for each worker.
-    p.by_filters = u_floats > (4 << 20) / 4 && kCount * tiles * in_c <= (20 << 20) / 4 &&
+    p.by_filters = kCount * in_c * out_blocks * kLanes > (4 << 20) / 4 &&
                    ceil_div(out_blocks, kColumns) >= p.workers;
-    int64_t chunk;
-    if (p.by_filters) {
-      chunk = std::min<int64_t>(tiles, 8 * rows);
-    } else {
+    int64_t chunk = 96;
+    if (!p.by_filters) {
       chunk = kCache / (kCount * (in_c + kColumns * kLanes)) / rows * rows;
-      chunk = std::max(rows, std::min(chunk, 4 * rows));
+      chunk = std::clamp<int64_t>(chunk, 12, 48);
     }
     // Even chunks, and as many for each worker while they are few.
     int64_t chunks = ceil_div(tiles, chunk);
     if (!p.by_filters && chunks < 8 * p.workers) chunks = ceil_div(chunks, p.workers) * p.workers;
     p.chunk = ceil_div(tiles, chunks);
     const Sizes s(p);
-    const int64_t shared = p.by_filters ? s.chunks * s.v : s.out_blocks * s.weight_block;
+    const int64_t shared = p.by_filters ? s.batch * s.v : s.out_blocks * s.weight_block;
     const int64_t own = s.m + (p.by_filters ? kColumns * s.weight_block : s.v);
     p.workspace = 4 * (s.bias() + shared + p.workers * own);
   }
 
-  /// Transform the filters of one block: to [f][C][lanes].
+  /// Transform the filters of one block for channel blocks [begin, end): to [f][C][lanes].
   static void weights(const WinogradPlan& p, const Sizes& s, const float* w, int64_t block,
-                      float* to) {
+                      int64_t begin, int64_t end, float* to) {
     constexpr int64_t kSquare = kLanes * kLanes;
     alignas(64) float turned[9 * kSquare];
-    for (int64_t c = 0; c < s.in_blocks; ++c) {
+    for (int64_t c = begin; c < end; ++c) {
       // Filters lie as [K / lanes][C / lanes][3][3][C lanes][K lanes] of the forward convolution.
       const float* from =
           w + (p.flipped ? c * s.out_blocks + block : block * s.in_blocks + c) * 9 * kSquare;
@@ -114,16 +119,16 @@ struct WinogradForward : WinogradTiles<V, Transform> {
           T::weight(t[row], u);
 #pragma GCC unroll 8
           for (int column = 0; column < kIn; ++column)
-            V::store(to + (row * kIn + column) * s.weight_apart + (c * kLanes + i) * kLanes,
+            V::store(to + (row * kIn + column) * s.weight_apart + ((c - begin) * kLanes + i) * kLanes,
                      u[column]);
         }
       }
     }
   }
 
-  /// Multiply a chunk by `columns` blocks of filters for all f.
+  /// Multiply channel blocks [begin, end) of a chunk by `columns` blocks of filters for all f.
   static void multiply(const WinogradPlan& p, const Sizes& s, const float* v, int64_t count,
-                       const float* u, int64_t columns, float* m) {
+                       int64_t begin, int64_t end, const float* u, int64_t columns, float* m) {
     Product g;
     g.a_outer = p.chunk * kLanes;
     g.b_outer = kLanes * kLanes;
@@ -131,9 +136,10 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     g.c_row = kLanes;
     g.c_column = p.chunk * kLanes;
     g.inner = kLanes;
-    g.outer = s.in_blocks;
+    g.outer = end - begin;
+    g.accumulate = begin > 0;
     for (int f = 0; f < kCount; ++f) {
-      g.a = v + f * s.v_apart;
+      g.a = v + f * s.v_apart + begin * p.chunk * kLanes;
       g.b = u + f * s.weight_apart;
       g.c = m + f * s.m_apart;
       Gemm<V>::rows_apart(g, count, columns);
@@ -233,28 +239,39 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     };
     const auto tiles_of = [&](int64_t i) { return std::min(p.chunk, s.grid.total - i * p.chunk); };
 
+    const auto finish = [&](int64_t i, int64_t group, const float* m) {
+      for (int64_t j = 0; j < columns_of(group); ++j)
+        outputs(p, s, i * p.chunk, tiles_of(i), m + j * p.chunk * kLanes, group * kColumns + j, bias,
+                f, y);
+    };
+
     if (p.by_filters) {
-      share_work(p.workers, s.chunks, [&](int64_t, int64_t i) {
-        Tiles::inputs(image, s.grid, p.top, p.left, i * p.chunk, tiles_of(i), p.chunk,
-                      shared + i * s.v);
-      });
-      float* own = shared + s.chunks * s.v;
-      share_work(p.workers, groups, [&](int64_t worker, int64_t group) {
-        float* u = own + worker * (s.m + kColumns * s.weight_block);
-        float* m = u + kColumns * s.weight_block;
-        for (int64_t j = 0; j < columns_of(group); ++j)
-          weights(p, s, w, group * kColumns + j, u + j * s.weight_block);
-        for (int64_t i = 0; i < s.chunks; ++i) {
-          multiply(p, s, shared + i * s.v, tiles_of(i), u, columns_of(group), m);
-          for (int64_t j = 0; j < columns_of(group); ++j)
-            outputs(p, s, i * p.chunk, tiles_of(i), m + j * p.chunk * kLanes,
-                    group * kColumns + j, bias, f, y);
-        }
-      });
+      float* own = shared + s.batch * s.v;
+      for (int64_t first = 0; first < s.chunks; first += s.batch) {
+        const int64_t count = std::min(s.batch, s.chunks - first);
+        share_work(p.workers, count, [&](int64_t, int64_t i) {
+          Tiles::inputs(image, s.grid, p.top, p.left, (first + i) * p.chunk, tiles_of(first + i),
+                        p.chunk, shared + i * s.v);
+        });
+        share_work(p.workers, groups, [&](int64_t worker, int64_t group) {
+          float* u = own + worker * (s.m + kColumns * s.weight_block);
+          float* m = u + kColumns * s.weight_block;
+          for (int64_t begin = 0; begin < s.in_blocks; begin += s.depth) {
+            const int64_t end = std::min(s.in_blocks, begin + s.depth);
+            for (int64_t j = 0; j < columns_of(group); ++j)
+              weights(p, s, w, group * kColumns + j, begin, end, u + j * s.weight_block);
+            for (int64_t i = 0; i < count; ++i) {
+              multiply(p, s, shared + i * s.v, tiles_of(first + i), begin, end, u,
+                       columns_of(group), m);
+              if (end == s.in_blocks) finish(first + i, group, m);
+            }
+          }
+        });
+      }
       return;
     }
     share_work(p.workers, s.out_blocks, [&](int64_t, int64_t block) {
-      weights(p, s, w, block, shared + block * s.weight_block);
+      weights(p, s, w, block, 0, s.in_blocks, shared + block * s.weight_block);
     });
     float* own = shared + s.out_blocks * s.weight_block;
     share_work(p.workers, s.chunks, [&](int64_t worker, int64_t i) {
@@ -262,11 +279,9 @@ struct WinogradForward : WinogradTiles<V, Transform> {
       float* m = v + s.v;
       Tiles::inputs(image, s.grid, p.top, p.left, i * p.chunk, tiles_of(i), p.chunk, v);
       for (int64_t group = 0; group < groups; ++group) {
-        multiply(p, s, v, tiles_of(i), shared + group * kColumns * s.weight_block,
+        multiply(p, s, v, tiles_of(i), 0, s.in_blocks, shared + group * kColumns * s.weight_block,
                  columns_of(group), m);
-        for (int64_t j = 0; j < columns_of(group); ++j)
-          outputs(p, s, i * p.chunk, tiles_of(i), m + j * p.chunk * kLanes, group * kColumns + j,
-                  bias, f, y);
+        finish(i, group, m);
       }
     });
   }
