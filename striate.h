@@ -15,4 +15,5 @@
 #include <striate/layers/pad2d.h>
 #include <striate/layers/pool2d.h>
 #include <striate/layers/reshape.h>
+#include <striate/layers/zoo.h>
 #include <striate/version.h>

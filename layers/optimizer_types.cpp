@@ -8,9 +8,8 @@ namespace striate {
 namespace {
 
 template <class T>
-Describe<T> with_shared(Describe<T> schema) {
+Describe<T> with_limits(Describe<T> schema) {
   return schema
-      .field("learning_rate", &T::learning_rate, "A number, or a schedule of the step.")
       .field("clipvalue", &T::clipvalue, "Limit of each element of a gradient; 0: none.")
       .field("global_clipnorm", &T::global_clipnorm,
              "Limit of the norm of all gradients together (Pascanu et al. 2013); 0: none.")
@@ -37,12 +36,12 @@ std::vector<Value> adam_step(const void* options, std::vector<Value> inputs, int
 template <class T>
 OptimizerType adam_type(const char* name, const char* doc) {
   OptimizerType type;
-  type.schema = with_shared(Describe<T>(name, doc))
-                    .field("beta_1", &T::beta_1, "Decay of the mean of gradients.",
-                           in_unit_interval())
-                    .field("beta_2", &T::beta_2, "Decay of the mean of their squares.",
-                           in_unit_interval())
-                    .field("epsilon", &T::epsilon, "Keeps the division finite.");
+  type.schema = with_limits(
+      Describe<T>(name, doc)
+          .field("learning_rate", &T::learning_rate, "A number, or a schedule of the step.")
+          .field("beta_1", &T::beta_1, "Decay of the mean of gradients.", in_unit_interval())
+          .field("beta_2", &T::beta_2, "Decay of the mean of their squares.", in_unit_interval())
+          .field("epsilon", &T::epsilon, "Keeps the division finite."));
   type.moments = [](const void*) { return std::vector<std::string>{"m", "v"}; };
   type.step = adam_step<T>;
   return type;
@@ -53,10 +52,12 @@ const std::map<std::string, OptimizerType>& types() {
     std::map<std::string, OptimizerType> made;
     OptimizerType& sgd = made["SGD"];
     sgd.schema =
-        with_shared(Describe<SGD>("SGD", "Stochastic gradient descent, with momentum (Polyak 1964)."))
-            .field("momentum", &SGD::momentum, "Part of the last change that is kept.",
-                   in_unit_interval())
-            .field("nesterov", &SGD::nesterov, "Look ahead by the momentum (Nesterov 1983).");
+        with_limits(
+            Describe<SGD>("SGD", "Stochastic gradient descent, with momentum (Polyak 1964).")
+                .field("learning_rate", &SGD::learning_rate, "A number, or a schedule of the step.")
+                .field("momentum", &SGD::momentum, "Part of the last change that is kept.",
+                       in_unit_interval())
+                .field("nesterov", &SGD::nesterov, "Look ahead by the momentum (Nesterov 1983)."));
     sgd.moments = [](const void* options) {
       const bool has = static_cast<const SGD*>(options)->momentum > 0;
       return has ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};

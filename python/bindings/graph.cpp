@@ -52,6 +52,13 @@ Type type_of(const py::handle& shape, const std::string& dtype) {
   return {Codec<Shape>::read(to_json(shape)), dtype_from_name(dtype)};
 }
 
+/// A PathScope that Python closes by hand.
+struct OpenScope {
+  explicit OpenScope(const std::string& name) : scope(std::make_unique<PathScope>(name)) {}
+  void close() { scope.reset(); }
+  std::unique_ptr<PathScope> scope;
+};
+
 /// A program of several types of inputs, as Python users make it: plans are kept by input types.
 class Programs {
  public:
@@ -190,7 +197,9 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("frozen", &Layer::is_frozen)
       .def("freeze", &Layer::freeze, py::arg("frozen") = true)
       .def("config", [](const Layer& layer) { return to_python(layer.config()); });
-  py::class_<PathScope>(module, "PathScope").def(py::init<const std::string&>());
+  py::class_<OpenScope>(module, "PathScope")
+      .def(py::init<const std::string&>())
+      .def("close", &OpenScope::close);
   py::class_<Optimizer, std::shared_ptr<Optimizer>>(module, "Optimizer")
       .def(py::init([](const py::handle& config) { return Optimizer::make(to_json(config)); }))
       .def("config", [](const Optimizer& o) { return to_python(o.config()); })

@@ -2,6 +2,7 @@
 #include "bindings.h"
 
 #include <striate/layers/model.h>
+#include <striate/layers/zoo.h>
 
 namespace striate {
 namespace {
@@ -130,6 +131,11 @@ void bind_models(py::module_& module) {
              return to_python(m.load_weights(path, partial));
            },
            py::arg("path"), py::arg("partial") = false);
+  module.def("zoo_names", zoo::names);
+  module.def("zoo_make",
+             [](const std::string& name, const std::vector<int64_t>& shape, int64_t classes) {
+               return zoo::make(name, {Shape(shape), classes});
+             });
 }
 
 }  // namespace striate

@@ -29,9 +29,9 @@ Tensor shared(const std::shared_ptr<py::array>& kept) {
   std::vector<int64_t> dims(kept->shape(), kept->shape() + kept->ndim());
   const Shape shape(dims);
   auto buffer = Buffer::wrap(const_cast<void*>(kept->data()),
-                             static_cast<size_t>(kept->nbytes()), {}, [kept]() mutable {
+                             static_cast<size_t>(kept->nbytes()), {}, [held = kept]() mutable {
                                const py::gil_scoped_acquire gil;
-                               kept.reset();
+                               held.reset();
                              });
   return Tensor(shape, dtype_of_array(*kept), std::move(buffer));
 }

@@ -1,0 +1,56 @@
+"""striate: a deep-learning framework for images."""
+
+from __future__ import annotations
+
+import importlib
+
+from striate import _striate
+from striate._striate import (
+    Tensor,
+    Value,
+    Variable,
+    __version__,
+    devices,
+    memory_stats,
+    seed,
+    set_threads,
+    threads,
+)
+from striate.errors import (
+    DeviceError,
+    DTypeError,
+    Error,
+    FileError,
+    KernelError,
+    LabelError,
+    NumericsError,
+    OutOfMemoryError,
+    ShapeError,
+)
+from striate.model import Model, Program, Sequential, grad, load
+from striate.registered import Input, Layer, described_classes, layer_classes, register
+
+from striate import kernels, ops  # isort: skip
+
+globals().update(layer_classes)
+for _schemas in (
+    _striate.optimizer_schemas(),
+    _striate.schedule_schemas(),
+    _striate.initializer_schemas(),
+    _striate.loss_schemas(),
+    _striate.metric_schemas(),
+):
+    globals().update(described_classes(_schemas, "striate"))
+del _schemas
+
+_LAZY = ("data", "view", "zoo")
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return importlib.import_module(f"striate.{name}")
+    raise AttributeError(f"module 'striate' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted([*globals(), *_LAZY])

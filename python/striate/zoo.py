@@ -1,0 +1,36 @@
+"""Named networks with their published parameter counts, at any input size.
+
+>>> import striate as st
+>>> st.zoo.lenet().count_params()
+61706
+"""
+
+from __future__ import annotations
+
+from striate import _striate
+from striate.model import Model
+
+__all__ = ["names", *_striate.zoo_names()]
+
+
+def names():
+    """Return the networks' names."""
+    return _striate.zoo_names()
+
+
+def _make(name):
+    def network(input_shape=None, classes=None):
+        return Model._wrap(_striate.zoo_make(name, list(input_shape or ()), classes or 0))
+
+    network.__name__ = network.__qualname__ = name
+    network.__doc__ = f"""Make the network {name}, its weights drawn from the seed.
+
+    Args:
+        input_shape: (height, width, channels); by default the published one.
+        classes: Size of the last layer; by default the published one.
+    """
+    return network
+
+
+for _name in _striate.zoo_names():
+    globals()[_name] = _make(_name)
