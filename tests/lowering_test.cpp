@@ -1,0 +1,149 @@
+// What operations become when a program is made: training or not, frozen or not, sizes known.
+#include <gtest/gtest.h>
+#include <striate/core/step.h>
+#include <striate/kernels/batch_norm.h>
+#include <striate/kernels/dropout.h>
+#include <striate/kernels/loss.h>
+#include <striate/kernels/reduce.h>
+#include <striate/layers/graph/lower.h>
+#include <striate/layers/shape_ops.h>
+
+namespace striate {
+namespace {
+
+std::shared_ptr<Variable> variable(const std::string& path, const Shape& shape) {
+  auto made = std::make_shared<Variable>();
+  made->path = path;
+  made->type = {shape, DType::kF32};
+  made->initializer = "Ones";
+  return made;
+}
+
+/// A batch norm's variables, and the operation applied to x.
+struct Norm {
+  std::shared_ptr<Variable> gamma = variable("bn/gamma", {3}), beta = variable("bn/beta", {3}),
+                            mean = variable("bn/moving_mean", {3}),
+                            variance = variable("bn/moving_variance", {3});
+
+  Value operator()(const Value& x) const {
+    return apply("batch_norm",
+                 std::vector<Value>{x, variable_value(gamma), variable_value(beta),
+                                    variable_value(mean), variable_value(variance)},
+                 BatchNormOptions{});
+  }
+};
+
+const Type kBatch = {Shape{4, 3}, DType::kF32};
+
+Value batch() { return input_value({Shape{kUnknown, 3}, DType::kF32}, "x"); }
+
+std::vector<std::string> names(const LoweredGraph& graph) {
+  std::vector<std::string> all;
+  for (const auto& node : graph.order)
+    if (!node->inputs.empty()) all.push_back(node->operation->name);
+  return all;
+}
+
+using Names = std::vector<std::string>;
+
+TEST(Lowering, BatchNormUpdatesItsStatisticsOnlyInTraining) {
+  const Value x = batch();
+  const Norm norm;
+  const Value y = norm(x);
+  const LoweredGraph training = lower({x}, {kBatch}, {y}, {}, true);
+  EXPECT_EQ(names(training), Names{"batch_norm_training"});
+  ASSERT_EQ(training.state.size(), 2u);
+  EXPECT_EQ(training.state[0].variable, norm.mean);
+  EXPECT_EQ(training.state[0].value.index, 3);
+  EXPECT_EQ(training.state[1].variable, norm.variance);
+  EXPECT_EQ(training.state[1].value.index, 4);
+  EXPECT_EQ(training.outputs[0].shape(), Shape({4, 3}));
+
+  const LoweredGraph inference = lower({x}, {kBatch}, {y}, {}, false);
+  EXPECT_EQ(names(inference), Names{"batch_norm_inference"});
+  EXPECT_TRUE(inference.state.empty());
+
+  norm.mean->frozen = norm.variance->frozen = true;
+  const LoweredGraph frozen = lower({x}, {kBatch}, {y}, {}, true);
+  EXPECT_EQ(names(frozen), Names{"batch_norm_inference"});
+  EXPECT_TRUE(frozen.state.empty());
+}
+
+TEST(Lowering, SharedBatchNormChainsItsStatistics) {
+  const Value a = batch(), b = batch();
+  const Norm norm;
+  const LoweredGraph graph = lower({a, b}, {kBatch, kBatch}, {norm(a), norm(b)}, {}, true);
+  EXPECT_EQ(names(graph), Names(2, "batch_norm_training"));
+  ASSERT_EQ(graph.state.size(), 2u);
+  const Node &first = *graph.outputs[0].node, &second = *graph.outputs[1].node;
+  EXPECT_EQ(second.inputs[3], first.output(3));
+  EXPECT_EQ(second.inputs[4], first.output(4));
+  EXPECT_EQ(graph.state[0].value, second.output(3));
+}
+
+TEST(Lowering, BatchNormOnConstantsIsInference) {
+  const Value x = batch();
+  const auto numbers = [] { return constant_value(Tensor::from<float>({3}, {1, 2, 3})); };
+  const Value y =
+      apply("batch_norm", std::vector<Value>{x, numbers(), numbers(), numbers(), numbers()},
+            BatchNormOptions{});
+  EXPECT_EQ(names(lower({x}, {kBatch}, {y}, {}, true)), Names{"batch_norm_inference"});
+}
+
+TEST(Lowering, DropoutIsGoneOutsideTraining) {
+  const Value x = batch();
+  const Value y = apply("dropout", {x}, DropoutOptions{0.5});
+  const LoweredGraph training = lower({x}, {kBatch}, {y}, {}, true);
+  ASSERT_EQ(names(training), Names{"dropout"});
+  EXPECT_EQ(training.outputs[0].node->inputs[1], training.step_block);
+  const LoweredGraph inference = lower({x}, {kBatch}, {y}, {}, false);
+  EXPECT_EQ(inference.outputs[0], inference.inputs[0]);
+  EXPECT_FALSE(inference.step_block);
+  const LoweredGraph none =
+      lower({x}, {kBatch}, {apply("dropout", {x}, DropoutOptions{0})}, {}, true);
+  EXPECT_EQ(none.outputs[0], none.inputs[0]);
+}
+
+TEST(Lowering, LossesReadTheStepBlock) {
+  const Value x = batch(), labels = input_value({Shape{kUnknown}, DType::kI32}, "labels");
+  const Value loss = apply("sparse_categorical_crossentropy", {x, labels}, LossOptions{});
+  const LoweredGraph graph =
+      lower({x, labels}, {kBatch, {Shape{4}, DType::kI32}}, {loss}, {}, false);
+  ASSERT_EQ(graph.outputs[0].node->inputs.size(), 3u);
+  EXPECT_EQ(graph.outputs[0].node->inputs[2], graph.step_block);
+  EXPECT_EQ(graph.step_block.shape(), Shape({static_cast<int64_t>(sizeof(StepBlock))}));
+}
+
+TEST(Lowering, GradientsOfUnknownSizesBecomeKernels) {
+  const Value x = batch();
+  const Value mean = apply("reduce_mean", {x}, ReduceOptions{{-1}, false});
+  const Value dx = gradient(mean, {x})[0];
+  EXPECT_EQ(dx.node->operation->name, "reduce_mean_backward");
+  const LoweredGraph graph = lower({x}, {kBatch}, {dx}, {}, false);
+  EXPECT_EQ(names(graph), (Names{"broadcast_to", "scale", "reshape", "broadcast_to"}));
+  EXPECT_EQ(graph.outputs[0].shape(), Shape({4, 3}));
+}
+
+TEST(Lowering, NothingIsLeftOfCopies) {
+  const Value x = batch();
+  const Value same = apply("reshape", {apply("identity", {x})}, ReshapeOptions{{kUnknown, 3}});
+  const LoweredGraph graph = lower({x}, {kBatch}, {same}, {}, false);
+  EXPECT_EQ(graph.outputs[0], graph.inputs[0]);
+}
+
+TEST(Lowering, ChecksTheShapesOfTheBatch) {
+  const Value x = batch(), other = batch();
+  const Value sum = apply("add", {x, other});
+  EXPECT_NO_THROW(lower({x, other}, {kBatch, kBatch}, {sum}, {}, false));
+  try {
+    lower({x, other}, {kBatch, {Shape{5, 3}, DType::kF32}}, {sum}, {}, false);
+    ADD_FAILURE() << "no error";
+  } catch (const ShapeError& error) {
+    EXPECT_STREQ(error.what(),
+                 "[add] shapes must be equal or 1 at each place, counted from the right, got "
+                 "[4, 3] and [5, 3].");
+  }
+}
+
+}  // namespace
+}  // namespace striate
