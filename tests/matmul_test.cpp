@@ -17,10 +17,9 @@ Case product(int64_t M, int64_t N, int64_t K, MatmulOptions options, bool bias) 
 
 TEST(Matmul, Sizes) {
   std::vector<Case> table;
-  // clang-format off
-  const int64_t sizes[][3] = {{1, 1, 1}, {1, 10, 7}, {7, 1, 10}, {3, 5, 1}, {64, 10, 128}, {64, 128, 96},
-                              {17, 33, 65}, {128, 64, 16}, {5, 300, 41}, {2, 2, 1000}, {40, 1, 40}};
-  // clang-format on
+  const int64_t sizes[][3] = {{1, 1, 1},     {1, 10, 7},    {7, 1, 10},   {3, 5, 1},
+                              {64, 10, 128}, {64, 128, 96}, {17, 33, 65}, {128, 64, 16},
+                              {5, 300, 41},  {2, 2, 1000},  {40, 1, 40}};
   for (const auto& [M, N, K] : sizes)
     for (const bool transpose_a : {false, true})
       for (const bool transpose_b : {false, true})
