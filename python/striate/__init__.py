@@ -49,8 +49,10 @@ _LAZY = ("data", "view", "zoo")
 def __getattr__(name):
     if name in _LAZY:
         return importlib.import_module(f"striate.{name}")
+    if name == "History":
+        return importlib.import_module("striate.history").History
     raise AttributeError(f"module 'striate' has no attribute '{name}'")
 
 
 def __dir__():
-    return sorted([*globals(), *_LAZY])
+    return sorted([*globals(), *_LAZY, "History"])

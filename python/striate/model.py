@@ -330,6 +330,7 @@ class Model:
             one = arrays[0] if len(arrays) == 1 else arrays
             two = targets[0] if len(targets) == 1 else targets
             batches = Batches(one, two, batch_size, shuffle=shuffle, seed=seed, reuse=True)
+            batches.restore({"epoch": initial_epoch, "position": 0})
         history = History()
         for epoch in range(initial_epoch, initial_epoch + epochs):
             start = time.perf_counter()
