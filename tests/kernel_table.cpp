@@ -268,12 +268,13 @@ void expect_same_bits(const Trial& t, const Run& a, const Run& b, const std::str
 }
 
 std::string signature(const Problem& problem, const Prepared& prepared) {
-  std::string text = prepared.detail;
+  std::ostringstream text;
+  text << prepared.detail;
   for (size_t i = 0; i < prepared.inputs.size(); ++i)
-    text += " " + prepared.inputs[i].to_string(problem.inputs[i].shape.rank());
+    text << " " << prepared.inputs[i].to_string(problem.inputs[i].shape.rank());
   for (size_t j = 0; j < prepared.outputs.size(); ++j)
-    text += " " + prepared.outputs[j].to_string(problem.outputs[j].shape.rank());
-  return text;
+    text << " " << prepared.outputs[j].to_string(problem.outputs[j].shape.rank());
+  return text.str();
 }
 
 /// Results may not depend on the number of threads; only the guest library's do. The reference is
