@@ -223,7 +223,7 @@ Entry loss_entry(const char* operation, bool labels, bool by_rows, Part part) {
                       1 - options.label_smoothing,
                       options.label_smoothing / static_cast<double>(C)};
       double* sums = static_cast<double*>(arguments.workspace);
-      const int64_t grain = by_rows ? std::max<int64_t>(1, 8192 / (division.size * C + 1)) : 1;
+      const int64_t grain = std::max<int64_t>(1, 16384 / (division.size * (by_rows ? C : 1) + 1));
       parallel_ranges(division.parts(), grain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t first = i * division.size;

@@ -157,12 +157,13 @@ struct Transpose {
   int64_t size[Shape::kMaxRank], from[Shape::kMaxRank], to[Shape::kMaxRank];
 };
 
-/// y[c * y_stride + r] = x[r * x_stride + c]: rows of x become columns of y. Tiles of 16 x 16 read
-/// and write whole cache lines.
+constexpr int64_t kTile = 16;  // elements of 4 bytes in a cache line
+constexpr int64_t kBlockRows = 128, kBlockColumns = 256;
+
+/// y[c * y_stride + r] = x[r * x_stride + c]: rows of x become columns of y.
 template <class T>
 void transpose_tile(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t rows,
                     int64_t columns) {
-  constexpr int64_t kTile = 16;
   if (rows == kTile && columns == kTile) {
     for (int64_t c = 0; c < kTile; ++c)
       for (int64_t r = 0; r < kTile; ++r) y[c * y_stride + r] = x[r * x_stride + c];
@@ -172,9 +173,18 @@ void transpose_tile(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_
     for (int64_t r = 0; r < rows; ++r) y[c * y_stride + r] = x[r * x_stride + c];
 }
 
+/// The same for a block that fits the second cache, tile by tile.
+template <class T>
+void transpose_block(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t rows,
+                     int64_t columns) {
+  for (int64_t c = 0; c < columns; c += kTile)
+    for (int64_t r = 0; r < rows; r += kTile)
+      transpose_tile(x + r * x_stride + c, x_stride, y + c * y_stride + r, y_stride,
+                     std::min(kTile, rows - r), std::min(kTile, columns - c));
+}
+
 template <class T>
 Prepared prepare_transpose_of(const Transpose& t) {
-  Prepared prepared;
   const int row = t.rank - 1;  // along which y is contiguous
   // All other dimensions than the two of the tiles are outer loops.
   int64_t outer = 1;
@@ -182,30 +192,32 @@ Prepared prepare_transpose_of(const Transpose& t) {
     if (d != row && d != t.column) outer *= t.size[d];
   const bool runs = row == t.column;  // the innermost dimension stays: copies of runs
   const int64_t rows = runs ? 1 : t.size[row], columns = t.size[t.column];
-  const int64_t blocks = runs ? 1 : (columns + 15) / 16;
+  const int64_t down = (rows + kBlockRows - 1) / kBlockRows;
+  const int64_t across = runs ? 1 : (columns + kBlockColumns - 1) / kBlockColumns;
+  const int64_t work =
+      std::min(rows, kBlockRows) * (runs ? columns : std::min(columns, kBlockColumns));
+  Prepared prepared;
   prepared.kernel = make_kernel([=](const Arguments& arguments) {
-    const T* x = static_cast<const T*>(arguments.inputs[0]);
-    T* y = static_cast<T*>(arguments.outputs[0]);
-    const int64_t work = runs ? columns : rows * 16;
     parallel_ranges(
-        outer * blocks, kElementwiseGrain / (work + 1) + 1, [&](int64_t begin, int64_t end) {
+        outer * down * across, kElementwiseGrain / (work + 1) + 1, [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) {
-            int64_t from = 0, to = 0, rest = i / blocks;
+            const T* x = static_cast<const T*>(arguments.inputs[0]);
+            T* y = static_cast<T*>(arguments.outputs[0]);
+            int64_t rest = i / (down * across);
             for (int d = t.rank - 1; d >= 0; --d) {
               if (d == row || d == t.column) continue;
-              from += rest % t.size[d] * t.from[d];
-              to += rest % t.size[d] * t.to[d];
+              x += rest % t.size[d] * t.from[d];
+              y += rest % t.size[d] * t.to[d];
               rest /= t.size[d];
             }
             if (runs) {
-              std::copy_n(x + from, columns, y + to);
+              std::copy_n(x, columns, y);
               continue;
             }
-            const int64_t first = i % blocks * 16, width = std::min<int64_t>(16, columns - first);
-            for (int64_t r = 0; r < rows; r += 16)
-              transpose_tile(x + from + r * t.from[row] + first, t.from[row],
-                             y + to + first * t.to[t.column] + r, t.to[t.column],
-                             std::min<int64_t>(16, rows - r), width);
+            const int64_t r = i / across % down * kBlockRows, c = i % across * kBlockColumns;
+            transpose_block(x + r * t.from[row] + c, t.from[row], y + c * t.to[t.column] + r,
+                            t.to[t.column], std::min(kBlockRows, rows - r),
+                            std::min(kBlockColumns, columns - c));
           }
         });
   });

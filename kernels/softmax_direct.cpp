@@ -24,7 +24,7 @@ STRIATE_CLONES void log_softmax(const float* x, float* y, int64_t rows, int64_t 
   constexpr int64_t kPiece = 512;
   float e[kPiece];
   for (int64_t r = 0; r < rows; ++r, x += C, y += C) {
-    const float max = max_in_lanes(x, C);
+    const float max = max_of(x, C);
     float sum = 0;
     for (int64_t first = 0; first < C; first += kPiece) {
       const int64_t count = std::min(kPiece, C - first);

@@ -9,7 +9,7 @@ namespace striate::kernels {
 STRIATE_CLONES void exp_rows(const float* x, float* e, int64_t rows, int64_t C, float* max,
                              float* sum) {
   for (int64_t r = 0; r < rows; ++r) {
-    const float m = max_in_lanes(x + r * C, C);
+    const float m = max_of(x + r * C, C);
     max[r] = m;
 #pragma omp simd
     for (int64_t c = 0; c < C; ++c) e[r * C + c] = x[r * C + c] - m;

@@ -18,7 +18,7 @@ inline int64_t row_block(int64_t classes) {
 template <class Body>
 void for_row_blocks(int64_t rows, int64_t classes, const Body& body) {
   const int64_t block = row_block(classes);
-  const int64_t grain = std::max<int64_t>(1, 8192 / std::max<int64_t>(block * classes, 1));
+  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(block * classes, 1));
   parallel_ranges((rows + block - 1) / block, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) body(i * block, std::min(block, rows - i * block));
   });
