@@ -34,11 +34,11 @@ constexpr Method kTwo = {"winograd_2x2", &ConvKernels::winograd_2x2, 2, true};
 const ConvKernels* kernels_for(const Conv2dShape& s) { return simd::conv_kernels(s.C, s.K); }
 
 Layout images(const ConvKernels& k) {
-  return Layout::parse("aDbc" + std::to_string(k.lanes) + "d");
+  return Layout::parse(std::string("aDbc") + std::to_string(k.lanes) + "d");
 }
 Layout filters(const ConvKernels& k) {
   const std::string lanes = std::to_string(k.lanes);
-  return Layout::parse("ADbc" + lanes + "d" + lanes + "a");
+  return Layout::parse(std::string("ADbc") + lanes + "d" + lanes + "a");
 }
 
 std::string declines(const Problem& problem, const Method& method) {
@@ -77,7 +77,7 @@ float tangent(float v) { return static_cast<float>(activate(Activation::kTanh, v
 
 std::string detail(const ConvKernels& k, const Method& method) {
   const std::string out = std::to_string(method.out);
-  return "F(" + out + "x" + out + ",3x3) " + k.instruction_set;
+  return std::string("F(") + out + "x" + out + ",3x3) " + k.instruction_set;
 }
 
 Prepared prepare(const Problem& problem, const Method& method) {

@@ -41,10 +41,32 @@ struct WinogradKernels {
                           float* db, float* workspace);
 };
 
+/// A convolution of any window and stride, summed by its definition.
+struct DirectPlan {
+  int64_t n, in_h, in_w, in_c, out_h, out_w, out_c, window_h, window_w, stride_h, stride_w,
+      dilation_h, dilation_w, top, left;
+  bool bias = false;  // backward_weight: sum dy too
+  int workers = 1;
+  // Set by plan():
+  int64_t parts = 1;      // backward_weight: partial sums over images
+  int64_t workspace = 0;  // bytes
+};
+
+struct DirectKernels {
+  void (*plan_forward)(DirectPlan&);
+  void (*forward)(const DirectPlan&, const float* x, const float* w, const Finish&, float* y,
+                  float* workspace);
+  void (*plan_backward_weight)(DirectPlan&);
+  void (*backward_weight)(const DirectPlan&, const float* x, const float* dy, float* dw, float* db,
+                          float* workspace);
+};
+
 struct ConvKernels {
   int lanes = 0;
   const char* instruction_set = "";
   WinogradKernels winograd_4x4, winograd_2x2;
+  DirectKernels direct;        // blocked images: backward_weight only
+  DirectKernels few_channels;  // x dense, [N, H, W, C]; filters in Abcd8a or Abcd16a
 };
 
 /// Return the table of the instruction set in use whose blocks suit the numbers of channels; null

@@ -59,7 +59,7 @@ struct WinogradBackwardWeight : WinogradTiles<V, Transform> {
     static int64_t full_square() { return Square{0, kSide, 0, kSide}.floats(); }
     int64_t sums() const { return ceil_div(k_blocks * kLanes, kLine) * kLine; }
   };
-  static constexpr int64_t kShared = (24 << 20) / 4;  // floats of V and Z made at a time
+  static constexpr int64_t kShared = (8 << 20) / 4;   // floats of V and Z made at a time
   static constexpr int64_t kCache = 640 * 1024 / 4;   // of V and Z of one chunk, in parts
 
   static void plan(WinogradPlan& p) {
@@ -67,7 +67,7 @@ struct WinogradBackwardWeight : WinogradTiles<V, Transform> {
     const int64_t tiles = std::max<int64_t>(1, Grid(p.n, p.out_h, p.out_w).total);
     const bool in_parts = kCount * c * k * 4 <= 1400 * 1024;
     int64_t chunk = 128;
-    if (in_parts) chunk = std::clamp<int64_t>(kCache / (kCount * (c + k)), 24, 96);
+    if (in_parts) chunk = std::clamp<int64_t>(kCache / (kCount * (c + k)), 48, 96);
     p.chunk = ceil_div(tiles, ceil_div(tiles, chunk));
     const Sizes s(p);
     p.parts = 0;
@@ -142,8 +142,8 @@ struct WinogradBackwardWeight : WinogradTiles<V, Transform> {
     const Sizes s(p);
     const int64_t dw_floats = s.c_blocks * s.k_blocks * 9 * kTap;
     if (s.grid.total == 0) {
-      std::fill(dw, dw + dw_floats, 0.0f);
-      if (db) std::fill(db, db + p.out_c, 0.0f);
+      clear<V>(dw, dw_floats);
+      for (int64_t k = 0; db && k < p.out_c; ++k) db[k] = 0;
       return;
     }
     const TiledImage in{x, s.c_blocks, p.in_h, p.in_w}, gradient{dy, s.k_blocks, p.out_h, p.out_w};
@@ -155,7 +155,7 @@ struct WinogradBackwardWeight : WinogradTiles<V, Transform> {
     };
     const int64_t sum_count = p.parts ? p.parts : s.chunks;
     float* sums = workspace;
-    std::fill(sums, sums + sum_count * s.sums(), 0.0f);
+    clear<V>(sums, sum_count * s.sums());
     float* rest = sums + sum_count * s.sums();
 
     if (p.parts) {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <striate/kernels/simd/conv_kernels.h>
+#include <striate/kernels/simd/finish.h>
 #include <striate/kernels/simd/winograd_tiles.h>
 #include <striate/kernels/simd/winograd_transforms.h>
 
@@ -146,29 +147,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     }
   }
 
-  /// Apply everything but the bias to one vector of outputs, of which `used` lanes are channels.
-  static void finish(Reg v, const Finish& f, const float* residual, float* y, int64_t used) {
-    if (residual) v = V::add(v, V::load(residual));
-    switch (f.activation) {
-      case Activation::kRelu:
-        v = V::if_negative(v, V::zero());
-        break;
-      case Activation::kRelu6:
-        v = V::at_most(V::if_negative(v, V::zero()), V::broadcast(6));
-        break;
-      case Activation::kLeakyRelu:
-        v = V::if_negative(v, V::multiply(v, V::broadcast(f.slope)));
-        break;
-      default:
-        break;
-    }
-    V::store(y, v);
-    if (f.curve)
-      for (int64_t i = 0; i < used; ++i) y[i] = f.curve(y[i]);
-    for (int64_t i = used; i < kLanes; ++i) y[i] = 0;
-  }
-
-  /// How outputs are stored: as they are, after relu, or with all that `finish` can do.
+  /// How outputs are stored: as they are, after relu, or with all that `finish` does.
   enum class End { kPlain, kRelu, kAny };
 
   template <End kEnd>
@@ -180,7 +159,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     const auto store = [&](Reg v, int64_t at) {
       v = V::add(v, b);
       if constexpr (kEnd == End::kAny)
-        return finish(v, f, f.residual ? f.residual + at : nullptr, y + at, used);
+        return finish<V>(v, f, f.residual ? f.residual + at : nullptr, y + at, used);
       if constexpr (kEnd == End::kRelu) v = V::if_negative(v, V::zero());
       V::store(y + at, v);
     };
@@ -230,8 +209,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     if (s.grid.total == 0) return;
     const TiledImage image{x, s.in_blocks, p.in_h, p.in_w};
     float* bias = workspace;
-    for (int64_t k = 0; k < s.out_blocks * kLanes; ++k)
-      bias[k] = f.bias && k < p.out_c ? f.bias[k] : 0;
+    pad_bias<V>(f, p.out_c, s.out_blocks, bias);
     float* shared = workspace + s.bias();
     const int64_t groups = ceil_div(s.out_blocks, kColumns);
     const auto columns_of = [&](int64_t group) {
@@ -239,7 +217,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     };
     const auto tiles_of = [&](int64_t i) { return std::min(p.chunk, s.grid.total - i * p.chunk); };
 
-    const auto finish = [&](int64_t i, int64_t group, const float* m) {
+    const auto store = [&](int64_t i, int64_t group, const float* m) {
       for (int64_t j = 0; j < columns_of(group); ++j)
         outputs(p, s, i * p.chunk, tiles_of(i), m + j * p.chunk * kLanes, group * kColumns + j, bias,
                 f, y);
@@ -263,7 +241,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
             for (int64_t i = 0; i < count; ++i) {
               multiply(p, s, shared + i * s.v, tiles_of(first + i), begin, end, u,
                        columns_of(group), m);
-              if (end == s.in_blocks) finish(first + i, group, m);
+              if (end == s.in_blocks) store(first + i, group, m);
             }
           }
         });
@@ -281,7 +259,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
       for (int64_t group = 0; group < groups; ++group) {
         multiply(p, s, v, tiles_of(i), 0, s.in_blocks, shared + group * kColumns * s.weight_block,
                  columns_of(group), m);
-        finish(i, group, m);
+        store(i, group, m);
       }
     });
   }

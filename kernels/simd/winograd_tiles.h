@@ -1,4 +1,4 @@
-// Tiles of images, transformed into Winograd's domain, and the work that is handed to threads.
+// Tiles of images, transformed into Winograd's domain.
 //
 // A chunk is `chunk` tiles in order of image, row, column. Transformed it lies as [f][C / lanes]
 // [chunk][lanes], where f counts the kIn * kIn products of a tile: for each f a matrix of tiles by
@@ -6,26 +6,10 @@
 // would otherwise fall into the same few sets of the cache.
 #pragma once
 
-#include <striate/core/parallel.h>
 #include <striate/kernels/simd/gemm.h>
-
-#include <atomic>
+#include <striate/kernels/simd/share_work.h>
 
 namespace striate::kernels::simd {
-
-inline constexpr int64_t kLine = 16;  // floats of a cache line
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/// Call `body(worker, i)` for each i in [0, count): a worker takes the next when it has done one, so
-/// that a disturbed core does less. Which worker does i must not change the result.
-template <class Body>
-void share_work(int workers, int64_t count, const Body& body) {
-  std::atomic<int64_t> next{0};
-  parallel_for(workers < count ? workers : count, [&](int64_t worker) {
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) body(worker, i);
-  });
-}
 
 /// A blocked image of which tiles are read.
 struct TiledImage {

@@ -1,0 +1,150 @@
+// Convolution by its definition on the CPU: entry `direct`.
+//
+// conv2d takes images of at most 4 channels, such as a network's first, dense [N, H, W, C], and gives
+// blocks of 8 or 16 channels. conv2d_backward_weight takes the same, and any number of channels in
+// blocks. Any window, stride and padding; dilation with blocks only; one group. Sums are in float,
+// in an order that does not depend on the number of threads. The kernels: simd/direct_*.h.
+#include <striate/kernels/activation_value.h>
+#include <striate/kernels/conv2d.h>
+#include <striate/kernels/simd/conv_kernels.h>
+
+#include <algorithm>
+
+namespace striate::kernels {
+namespace {
+
+using simd::ConvKernels;
+using simd::DirectKernels;
+using simd::DirectPlan;
+using simd::Finish;
+
+constexpr int64_t kFewChannels = 4;
+
+bool has_few_channels(const Conv2dShape& s) { return s.C <= kFewChannels; }
+
+const ConvKernels* kernels_for(const Conv2dShape& s) {
+  return simd::conv_kernels(has_few_channels(s) ? s.K : s.C, s.K);
+}
+
+std::string declines(const Problem& problem) {
+  for (const auto& v : problem.inputs)
+    if (v.dtype != DType::kF32) return std::string("takes float32, got ") + name_of(v.dtype);
+  const Conv2dShape s = conv2d_shape(problem);
+  if (s.groups != 1) return "takes one group";
+  if (has_few_channels(s)) {
+    if (s.dilation_h != 1 || s.dilation_w != 1) return "takes no dilation of so few channels";
+  } else if (problem.operation == "conv2d") {
+    return "takes at most 4 input channels, got " + std::to_string(s.C);
+  }
+  if (!kernels_for(s)) return "needs AVX2 with fused multiply-add, or AVX-512";
+  return "";
+}
+
+DirectPlan plan_of(const Problem& problem, const Conv2dShape& s) {
+  DirectPlan plan;
+  plan.n = s.N;
+  plan.in_h = s.H, plan.in_w = s.W, plan.in_c = s.C;
+  plan.out_h = s.P, plan.out_w = s.Q, plan.out_c = s.K;
+  plan.window_h = s.R, plan.window_w = s.S;
+  plan.stride_h = s.stride_h, plan.stride_w = s.stride_w;
+  plan.dilation_h = s.dilation_h, plan.dilation_w = s.dilation_w;
+  plan.top = s.top, plan.left = s.left;
+  plan.workers = problem.threads;
+  return plan;
+}
+
+struct Layouts {
+  Layout x, w, y;
+};
+
+Layouts layouts_of(const ConvKernels& table, bool few_channels) {
+  const std::string lanes = std::to_string(table.lanes);
+  const Layout blocks = Layout::parse(std::string("aDbc") + lanes + "d");
+  if (few_channels) return {Layout(), Layout::parse(std::string("Abcd") + lanes + "a"), blocks};
+  return {blocks, Layout::parse(std::string("ADbc") + lanes + "d" + lanes + "a"), blocks};
+}
+
+float sigmoid(float v) { return static_cast<float>(activate(Activation::kSigmoid, v, 0)); }
+float tangent(float v) { return static_cast<float>(activate(Activation::kTanh, v, 0)); }
+
+Prepared prepare(const Problem& problem) {
+  const Conv2dShape s = conv2d_shape(problem);
+  const ConvKernels& table = *kernels_for(s);
+  const bool few = has_few_channels(s);
+  const DirectKernels kernels = few ? table.few_channels : table.direct;
+  const Layouts layouts = layouts_of(table, few);
+  const auto& options = problem.get<Conv2dOptions>();
+  DirectPlan plan = plan_of(problem, s);
+  Prepared prepared;
+  prepared.detail = std::string(few ? "few channels " : "blocks ") + table.instruction_set;
+  prepared.inputs.resize(problem.inputs.size());
+  prepared.outputs.resize(problem.outputs.size());
+  prepared.inputs[0] = layouts.x;
+
+  if (problem.operation == "conv2d") {
+    kernels.plan_forward(plan);
+    prepared.inputs[1] = layouts.w;
+    prepared.outputs[0] = layouts.y;
+    Finish finish;
+    finish.activation = options.activation;
+    finish.slope = static_cast<float>(options.negative_slope);
+    if (options.activation == Activation::kSigmoid) finish.curve = sigmoid;
+    if (options.activation == Activation::kTanh) finish.curve = tangent;
+    const bool bias = problem.has_input(2), residual = problem.has_input(3);
+    if (residual) prepared.inputs[3] = layouts.y;
+    prepared.kernel = make_kernel([plan, kernels, finish, bias, residual](const Arguments& a) {
+      Finish now = finish;
+      if (bias) now.bias = static_cast<const float*>(a.inputs[2]);
+      if (residual) now.residual = static_cast<const float*>(a.inputs[3]);
+      kernels.forward(plan, static_cast<const float*>(a.inputs[0]),
+                      static_cast<const float*>(a.inputs[1]), now,
+                      static_cast<float*>(a.outputs[0]), static_cast<float*>(a.workspace));
+    });
+  } else {
+    plan.bias = options.bias;
+    kernels.plan_backward_weight(plan);
+    prepared.inputs[1] = layouts.y;
+    prepared.outputs[0] = layouts.w;
+    prepared.kernel = make_kernel([plan, kernels](const Arguments& a) {
+      kernels.backward_weight(plan, static_cast<const float*>(a.inputs[0]),
+                              static_cast<const float*>(a.inputs[1]),
+                              static_cast<float*>(a.outputs[0]),
+                              plan.bias ? static_cast<float*>(a.outputs[1]) : nullptr,
+                              static_cast<float*>(a.workspace));
+    });
+  }
+  prepared.workspace = static_cast<size_t>(plan.workspace);
+  return prepared;
+}
+
+double efficiency(const Problem& problem) {
+  const Conv2dShape s = conv2d_shape(problem);
+  const ConvKernels* table = kernels_for(s);
+  if (!table) return 0.01;
+  const auto filled = [&](int64_t channels) {
+    const int64_t blocks = (channels + table->lanes - 1) / table->lanes;
+    return static_cast<double>(channels) / static_cast<double>(blocks * table->lanes);
+  };
+  const double used = filled(s.K);
+  if (problem.operation == "conv2d") return 0.7 * used;
+  return 0.85 * used;
+}
+
+void add(const char* operation) {
+  Entry entry;
+  entry.operation = operation;
+  entry.name = "direct";
+  entry.declines = declines;
+  entry.prepare = prepare;
+  entry.efficiency = efficiency;
+  Register(std::move(entry));
+}
+
+const bool added = [] {
+  add("conv2d");
+  add("conv2d_backward_weight");
+  return true;
+}();
+
+}  // namespace
+}  // namespace striate::kernels

@@ -1,0 +1,122 @@
+// The gradient of the filters of any window and stride, as sums over pixels in blocked layouts.
+//
+//   dw[k,r,s,c] = sum over n,p,q of x[n, p*stride - top + r*dilation, q*stride - left + s*dilation, c]
+//                 * dy[n,p,q,k]
+//
+// For each place (r, s) in the window this is the product of a block of input channels, pixels of
+// some rows, and the gradients of the same pixels: a block of channels by filters stays in registers
+// while a band of rows, small enough for the first cache, runs by. Work is divided into squares of
+// channel by filter blocks and, where those are few, into a fixed number of parts of the images.
+#pragma once
+
+#include <striate/kernels/simd/conv_kernels.h>
+#include <striate/kernels/simd/gemm.h>
+#include <striate/kernels/simd/share_work.h>
+
+#include <algorithm>
+
+namespace striate::kernels::simd {
+
+template <class V>
+struct DirectBackwardWeight {
+  static constexpr int64_t kLanes = V::kLanes, kTap = kLanes * kLanes;
+  static constexpr int64_t kColumns = Gemm<V>::kWideColumns;
+  static constexpr int64_t kBand = 16 * 1024 / 4;  // floats of dy that run by together
+
+  struct Sizes {
+    int64_t c_blocks, k_blocks, k_groups, dw, sums;
+    explicit Sizes(const DirectPlan& p)
+        : c_blocks(ceil_div(p.in_c, kLanes)),
+          k_blocks(ceil_div(p.out_c, kLanes)),
+          k_groups(ceil_div(k_blocks, kColumns)),
+          dw(k_blocks * c_blocks * p.window_h * p.window_w * kTap),
+          sums(ceil_div(k_blocks * kLanes, kLine) * kLine) {}
+  };
+
+  /// Begin and end of the outputs whose input `p * stride + offset` lies in [0, size).
+  struct OutputRange {
+    int64_t begin, end;
+    OutputRange(int64_t first, int64_t last, int64_t stride, int64_t offset, int64_t size) {
+      begin = std::max(first, offset < 0 ? (-offset + stride - 1) / stride : 0);
+      end = size - offset <= 0 ? begin : std::min(last, (size - offset - 1) / stride + 1);
+    }
+  };
+
+  static void plan(DirectPlan& p) {
+    const Sizes s(p);
+    p.parts = ceil_div(16, s.c_blocks * s.k_groups);
+    p.parts = std::clamp<int64_t>(std::min(p.parts, (1 << 20) / s.dw), 1, std::max<int64_t>(1, p.n));
+    p.workspace = 4 * p.parts * (s.sums + (p.parts > 1 ? s.dw : 0));
+  }
+
+  /// Sum images [begin, end) for channel block `c` and filter blocks [k0, k1).
+  static void square(const DirectPlan& p, const Sizes& s, const float* x, const float* dy,
+                     int64_t begin, int64_t end, int64_t c, int64_t k0, int64_t k1, float* dw,
+                     float* sums) {
+    const int64_t taps = p.window_h * p.window_w, filter = s.c_blocks * taps * kTap;
+    const int64_t x_row = p.in_w * kLanes, y_row = p.out_w * kLanes, y_plane = p.out_h * y_row;
+    for (int64_t k = k0; k < k1; ++k) {
+      float* first = dw + k * filter + c * taps * kTap;
+      clear<V>(first, taps * kTap);
+    }
+    Product g;
+    g.a_inner = p.stride_w * kLanes;
+    g.a_outer = p.stride_h * x_row;
+    g.b_outer = y_row;
+    g.b_column = y_plane;
+    g.c_row = kLanes;
+    g.c_column = filter;
+    g.accumulate = true;
+    const int64_t channels = std::min(kLanes, p.in_c - c * kLanes);
+    const int64_t band = std::max<int64_t>(1, kBand / ((k1 - k0) * y_row));
+    for (int64_t n = begin; n < end; ++n) {
+      const float* image = x + (n * s.c_blocks + c) * p.in_h * x_row;
+      const float* gradient = dy + (n * s.k_blocks + k0) * y_plane;
+      for (int64_t row = 0; row < p.out_h; row += band) {
+        const int64_t last = std::min(p.out_h, row + band);
+        if (c == 0 && p.bias)
+          for (int64_t k = 0; k < k1 - k0; ++k)
+            add_pixels<V>(gradient + k * y_plane + row * y_row, (last - row) * p.out_w,
+                       sums + (k0 + k) * kLanes);
+        for (int64_t tap = 0; tap < taps; ++tap) {
+          const int64_t h = tap / p.window_w * p.dilation_h - p.top;
+          const int64_t w = tap % p.window_w * p.dilation_w - p.left;
+          const OutputRange rows(row, last, p.stride_h, h, p.in_h);
+          const OutputRange columns(0, p.out_w, p.stride_w, w, p.in_w);
+          if (rows.begin >= rows.end || columns.begin >= columns.end) continue;
+          g.a = image + (rows.begin * p.stride_h + h) * x_row +
+                (columns.begin * p.stride_w + w) * kLanes;
+          g.b = gradient + rows.begin * y_row + columns.begin * kLanes;
+          g.c = dw + k0 * filter + (c * taps + tap) * kTap;
+          g.inner = columns.end - columns.begin;
+          g.outer = rows.end - rows.begin;
+          if (g.inner * kLanes == y_row && g.a_outer == g.inner * g.a_inner) {
+            g.inner *= g.outer;  // whole rows follow each other in both
+            g.outer = 1;
+          }
+          Gemm<V>::rows_adjacent(g, channels, k1 - k0);
+        }
+      }
+    }
+  }
+
+  static void run(const DirectPlan& p, const float* x, const float* dy, float* dw, float* db,
+                  float* workspace) {
+    const Sizes s(p);
+    float* sums = workspace;
+    float* partial = sums + p.parts * s.sums;
+    clear<V>(sums, p.parts * s.sums);
+    const int64_t squares = s.c_blocks * s.k_groups;
+    share_work(p.workers, p.parts * squares, [&](int64_t, int64_t i) {
+      const int64_t part = i / squares, group = i % squares / s.c_blocks;
+      square(p, s, x, dy, p.n * part / p.parts, p.n * (part + 1) / p.parts, i % s.c_blocks,
+             s.k_blocks * group / s.k_groups, s.k_blocks * (group + 1) / s.k_groups,
+             p.parts > 1 ? partial + part * s.dw : dw, sums + part * s.sums);
+    });
+    add_parts<V>(p, partial, s.dw, dw);
+    clear_padding<V>(dw, p.out_c, s.dw / (s.k_blocks * kLanes));
+    if (db) add_sums<V>(p, sums, s.sums, db);
+  }
+};
+
+}  // namespace striate::kernels::simd
