@@ -17,5 +17,6 @@ enable_testing()
 add_executable(striate_tests ${STRIATE_TEST_SOURCES})
 target_link_libraries(striate_tests PRIVATE striate OpenMP::OpenMP_CXX GTest::gtest
                       GTest::gtest_main)
-target_compile_options(striate_tests PRIVATE -Wall -Wextra -ffp-contract=off)
+target_compile_options(striate_tests PRIVATE -Wall -Wextra -Wno-restrict -ffp-contract=off
+                       $<$<CONFIG:Release>:-O2>)
 add_test(NAME striate_tests COMMAND striate_tests)
