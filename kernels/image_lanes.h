@@ -1,5 +1,6 @@
 // Sees an image as [outer][height][width][lanes], lanes contiguous, in the layouts that allow it:
-// dense NHWC (outer = N, lanes = C) and blocked channels such as aDbc8d (outer = N * C/8, lanes = 8).
+// dense NHWC (outer = N, lanes = C) and blocked channels such as aDbc8d (outer = N * C/8, lanes =
+// 8).
 #pragma once
 
 #include <striate/kernels/impl.h>
@@ -22,8 +23,7 @@ inline Layout lanes_layout(const ValueDesc& image) {
 struct Lanes {
   int64_t blocks = 1, lanes, channels;
 
-  Lanes(const Layout& layout, int64_t channels)
-      : lanes(channels), channels(channels) {
+  Lanes(const Layout& layout, int64_t channels) : lanes(channels), channels(channels) {
     if (layout.is_dense()) return;
     lanes = layout.block(0).size;
     blocks = (channels + lanes - 1) / lanes;

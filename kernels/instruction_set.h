@@ -1,12 +1,13 @@
 // Compiles a loop for several instruction sets and runs the widest that the processor has.
 //
 // The library is built for baseline x86-64 (SSE2). A loop that is worth more is written once, as
-// plain code the compiler turns into vectors: `struct Loop { static STRIATE_INLINE void run(...) }`,
-// and called with `on_widest<Loop>(arguments...)`. Nothing is contracted to fused multiply-adds, so
-// a loop without sums across its vector gives the same bits everywhere.
+// plain code the compiler turns into vectors: `struct Loop { static STRIATE_INLINE void run(...)
+// }`, and called with `on_widest<Loop>(arguments...)`. Nothing is contracted to fused
+// multiply-adds, so a loop without sums across its vector gives the same bits everywhere.
 #pragma once
 
 #define STRIATE_INLINE inline __attribute__((always_inline))
+#define STRIATE_INLINED __attribute__((always_inline))  // of a lambda, after its parameters
 
 namespace striate::kernels {
 
@@ -23,8 +24,8 @@ __attribute__((target("avx2"))) void on_avx2(A... arguments) {
   Loop::run(arguments...);
 }
 template <class Loop, class... A>
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))) void on_avx512(
-    A... arguments) {
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))) void
+on_avx512(A... arguments) {
   Loop::run(arguments...);
 }
 #endif

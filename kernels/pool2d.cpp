@@ -19,7 +19,8 @@ namespace kernels {
 
 Pool2dShape pool2d_shape(const Pool2dOptions& options, const Shape& image) {
   const Window w = pool2d_window(options, image);
-  return {image[0], image[3],
+  return {image[0],
+          image[3],
           {image[1], w.out_height, w.size.height, w.strides.height, w.top},
           {image[2], w.out_width, w.size.width, w.strides.width, w.left},
           options.count_padding};

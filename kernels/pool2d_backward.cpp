@@ -1,8 +1,8 @@
 // Gradients of pooling on the CPU, dense NHWC and channels in blocks alike.
 //
-// Threads own rows of dx. A row takes from each row of windows that holds it what those windows give
-// to it, one column of the windows after the other: no two threads add to one place, windows that
-// overlap are summed in (p,q) order, and the loop along the windows is plain.
+// Threads own rows of dx. A row takes from each row of windows that holds it what those windows
+// give to it, one column of the windows after the other: no two threads add to one place, windows
+// that overlap are summed in (p,q) order, and the loop along the windows is plain.
 #include <striate/kernels/pool2d_rows.h>
 
 #include <bit>
@@ -55,7 +55,7 @@ struct Backward {
                                  float* dx, int64_t begin, int64_t end) {
     const PoolAxis h = view->h, w = view->w;
     const int64_t lanes = view->lanes, step = w.stride * lanes;
-    const int64_t slice = std::min(lanes, kPart);              // of the lanes
+    const int64_t slice = std::min(lanes, kPart);                 // of the lanes
     const int64_t windows = kPart / std::max<int64_t>(slice, 1);  // at a time
     alignas(64) float part[kPart];
     for (int64_t i = begin; i < end; ++i) {
@@ -73,8 +73,8 @@ struct Backward {
             for (int64_t l = 0; l < lanes; l += slice) {
               const int64_t some = std::min(windows, q1 - q), width = std::min(slice, lanes - l);
               const int64_t window = (o * h.out + p) * w.out + q;
-              gradient.give(window * lanes + l, here, share ? share + p * w.out + q : nullptr, width,
-                            some * width, part);
+              gradient.give(window * lanes + l, here, share ? share + p * w.out + q : nullptr,
+                            width, some * width, part);
               add(part, some, width, row + (w.start(q) + k) * lanes + l, step);
             }
         }
@@ -104,7 +104,7 @@ struct Apart {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t o = i / h.out, p = i % h.out;
       float* top = dx + (o * h.size + 2 * p) * row;
-      for_each_tile(lanes, [&](auto tile, int64_t l, int64_t n) __attribute__((always_inline)) {
+      for_each_tile(lanes, [&](auto tile, int64_t l, int64_t n) STRIATE_INLINED {
         constexpr int kWidth = tile.value ? tile.value : 8;
         const int64_t count = tile.value ? tile.value : n;
         const float* from = dy + i * w.out * lanes + l;

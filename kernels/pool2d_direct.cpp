@@ -103,9 +103,9 @@ struct Forward {
       const float* top = x + (o * h.size + h.start(p) + r0) * row;
       const float* shares = share ? share + p * w.out : nullptr;
       const Places inside{r1 - r0, w.window, r0 * w.window, w.window};
-      for_each_tile(lanes, [&](auto tile, int64_t l, int64_t n) __attribute__((always_inline)) {
+      for_each_tile(lanes, [&](auto tile, int64_t l, int64_t n) STRIATE_INLINED {
         constexpr int kTile = tile.value;
-        const auto edge = [&](int64_t q) __attribute__((always_inline)) {
+        const auto edge = [&](int64_t q) STRIATE_INLINED {
           const int64_t s0 = w.first(q), s1 = w.last(q), to = y_row + q * lanes + l;
           if (s0 >= s1) return reduction.clear(to, to + n);
           reduction.template reduce<kTile, 0, 0>(top + (w.start(q) + s0) * lanes + l, row, lanes,

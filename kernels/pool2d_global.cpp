@@ -1,4 +1,5 @@
-// Global average pooling on the CPU: means over height and width, dense NHWC and blocks of channels.
+// Global average pooling on the CPU: means over height and width, dense NHWC and blocks of
+// channels.
 //
 // Sums run in float over at most 64 pixels and in double over those, so the result does not lose
 // digits on large images and does not depend on the number of threads.
@@ -31,7 +32,7 @@ struct Forward {
       const float* image = x + o * v.pixels * lanes;
       float* to = y + o / v.lanes.blocks * v.lanes.channels + o % v.lanes.blocks * lanes;
       const int64_t used = v.lanes.used(o);
-      for_each_tile(lanes, [&](auto tile, int64_t l, int64_t n) __attribute__((always_inline)) {
+      for_each_tile(lanes, [&](auto tile, int64_t l, int64_t n) STRIATE_INLINED {
         constexpr int kWidth = tile.value ? tile.value : 8;
         const int64_t count = tile.value ? tile.value : n;
         double total[kWidth] = {};

@@ -173,24 +173,21 @@ void avg_backward_run(const Problem& p, const Arguments& a) {
 const Register max_pool2d(reference_entry("max_pool2d", [](const Problem& p, const Arguments& a) {
   with_winner(p, 0, [&](auto& s, auto t, auto w) { max_forward<decltype(t), decltype(w)>(s, a); });
 }));
-const Register max_pool2d_backward(
-    reference_entry("max_pool2d_backward", [](const Problem& p, const Arguments& a) {
-      with_winner(p, 2,
-                  [&](auto& s, auto t, auto w) { max_backward<decltype(t), decltype(w)>(s, a); });
-    }));
-const Register max_pool2d_gather(
-    reference_entry("max_pool2d_gather", [](const Problem& p, const Arguments& a) {
-      with_winner(p, 0,
-                  [&](auto& s, auto t, auto w) { max_gather<decltype(t), decltype(w)>(s, a); });
-    }));
+const Register max_pool2d_backward(reference_entry("max_pool2d_backward", [](const Problem& p,
+                                                                             const Arguments& a) {
+  with_winner(p, 2, [&](auto& s, auto t, auto w) { max_backward<decltype(t), decltype(w)>(s, a); });
+}));
+const Register max_pool2d_gather(reference_entry("max_pool2d_gather", [](const Problem& p,
+                                                                         const Arguments& a) {
+  with_winner(p, 0, [&](auto& s, auto t, auto w) { max_gather<decltype(t), decltype(w)>(s, a); });
+}));
 const Register avg_pool2d(by_type("avg_pool2d", avg_run<float>, avg_run<double>));
 const Register avg_pool2d_backward(by_type("avg_pool2d_backward", avg_backward_run<float>,
                                            avg_backward_run<double>));
 const Register global_avg_pool2d(by_type("global_avg_pool2d", global_forward<float>,
                                          global_forward<double>));
 const Register global_avg_pool2d_backward(by_type("global_avg_pool2d_backward",
-                                                  global_backward<float>,
-                                                  global_backward<double>));
+                                                  global_backward<float>, global_backward<double>));
 
 }  // namespace
 }  // namespace striate::kernels

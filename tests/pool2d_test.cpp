@@ -66,30 +66,30 @@ struct Hand {
 const std::vector<Hand> kHand = {
     {{1, 1, 1, 1}, {.pool_size = 1}},
     {{1, 2, 2, 1}, {}},
-    {{2, 5, 7, 3}, {}},                                          // odd: last row and column unused
+    {{2, 5, 7, 3}, {}},  // odd: last row and column unused
     {{3, 6, 4, 8}, {}},
     {{2, 7, 9, 16}, {.padding = "same"}},
-    {{2, 6, 6, 20}, {.pool_size = 3, .strides = 2}},             // overlap, 20 = 16 + 4 lanes
+    {{2, 6, 6, 20}, {.pool_size = 3, .strides = 2}},  // overlap, 20 = 16 + 4 lanes
     {{1, 13, 13, 24}, {.pool_size = 3, .strides = 2}},
     {{2, 8, 8, 5}, {.pool_size = 3, .strides = 1, .padding = "same"}},
     {{2, 9, 8, 33}, {.pool_size = {2, 3}, .strides = {3, 1}, .padding = {1, 0, 1, 2}}},
-    {{1, 10, 11, 7}, {.pool_size = 2, .strides = 3}},            // strides above the window
+    {{1, 10, 11, 7}, {.pool_size = 2, .strides = 3}},  // strides above the window
     {{1, 9, 9, 9}, {.pool_size = 1, .strides = 2}},
     {{2, 7, 7, 4}, {.pool_size = 7}},
     {{1, 5, 5, 12}, {.pool_size = 5, .strides = 1, .padding = 2}},
     {{1, 3, 3, 2}, {.pool_size = 2, .strides = 2, .padding = 3}},  // windows wholly in the padding
-    {{1, 20, 18, 3}, {.pool_size = {17, 16}, .strides = 1}},     // 272 places: winner is i32
+    {{1, 20, 18, 3}, {.pool_size = {17, 16}, .strides = 1}},       // 272 places: winner is i32
     {{1, 17, 20, 17}, {.pool_size = {17, 16}, .strides = 2, .padding = 1}},
-    {{1, 16, 16, 2}, {.pool_size = 16}},                         // 256 places: the last byte
+    {{1, 16, 16, 2}, {.pool_size = 16}},  // 256 places: the last byte
     {{0, 4, 4, 3}, {}},
     {{2, 4, 4, 0}, {}},
     {{1, 4, 1, 2}, {.pool_size = {2, 1}}},
     {{1, 1, 40, 40}, {.pool_size = {1, 4}, .strides = {1, 2}}},
-    {{2, 28, 28, 64}, {}},                                       // a64
+    {{2, 28, 28, 64}, {}},  // a64
     {{2, 14, 14, 128}, {}},
-    {{2, 28, 28, 6}, {}},                                        // b64
-    {{1, 55, 55, 64}, {.pool_size = 3, .strides = 2}},           // AlexNet
-    {{1, 6, 6, 2100}, {.pool_size = 3, .strides = 2}},           // more lanes than made at a time
+    {{2, 28, 28, 6}, {}},                               // b64
+    {{1, 55, 55, 64}, {.pool_size = 3, .strides = 2}},  // AlexNet
+    {{1, 6, 6, 2100}, {.pool_size = 3, .strides = 2}},  // more lanes than made at a time
 };
 
 TEST(Pool2d, EveryEntryAgreesWithTheReference) {
@@ -131,8 +131,8 @@ TEST(Pool2d, GlobalAverage) {
     // Far from 0, where a plain sum in float would lose digits.
     table.push_back(Case::of("global_avg_pool2d", None{},
                              {Input(x, Input::Fill::kUniform, 1000, 1001)}, {Shape{x[0], x[3]}}));
-    table.push_back(Case::of("global_avg_pool2d_backward", None{},
-                             {Shape{x[0], x[3]}, Input::like(x)}, {x}));
+    table.push_back(
+        Case::of("global_avg_pool2d_backward", None{}, {Shape{x[0], x[3]}, Input::like(x)}, {x}));
   }
   run_table(table);
 }
@@ -167,12 +167,12 @@ TEST(Pool2d, KnownValuesTiesAndNan) {
     EXPECT_TRUE(same(odd[0], {kNan, -kInfinity, kNan}));
     EXPECT_EQ(odd[1], (Values{1, 0, 2}));  // of two NaN the first
     // The padding never wins, not even over negative numbers.
-    const auto padded = max_of(entry, {1, 2, 2, 1}, {.pool_size = 2, .strides = 2, .padding = 1},
-                               {-1, -2, -3, -4});
+    const auto padded =
+        max_of(entry, {1, 2, 2, 1}, {.pool_size = 2, .strides = 2, .padding = 1}, {-1, -2, -3, -4});
     EXPECT_EQ(padded[0], (Values{-1, -2, -3, -4}));
     EXPECT_EQ(padded[1], (Values{3, 2, 1, 0}));
-    const auto outside = max_of(entry, {1, 1, 1, 1}, {.pool_size = 1, .strides = 2, .padding = 2},
-                                {-5});
+    const auto outside =
+        max_of(entry, {1, 1, 1, 1}, {.pool_size = 1, .strides = 2, .padding = 2}, {-5});
     EXPECT_EQ(outside[0], (Values{0, 0, 0, 0, -5, 0, 0, 0, 0}));
   }
 }
@@ -181,8 +181,7 @@ TEST(Pool2d, AverageCountsThePaddingOnlyWhenAsked) {
   for (const char* entry : {"reference", "direct"}) {
     const Pool2dOptions o{.pool_size = 2, .strides = 2, .padding = 1};
     const Shape x = {1, 2, 2, 1};
-    EXPECT_EQ(run_entry(avg_case(x, o, false), entry, {{4, 8, 12, 16}})[0],
-              (Values{4, 8, 12, 16}));
+    EXPECT_EQ(run_entry(avg_case(x, o, false), entry, {{4, 8, 12, 16}})[0], (Values{4, 8, 12, 16}));
     EXPECT_EQ(run_entry(avg_case(x, o, true), entry, {{4, 8, 12, 16}})[0], (Values{1, 2, 3, 4}));
   }
 }
@@ -191,9 +190,9 @@ TEST(Pool2d, EveryInstructionSetGivesTheSameBits) {
   using kernels::InstructionSet;
   using kernels::limit_instruction_set;
   for (const Hand& hand : kHand)
-    for (const Case& c : {max_case(hand.x, hand.options), max_backward_case(hand.x, hand.options),
-                          avg_case(hand.x, hand.options, false),
-                          avg_backward_case(hand.x, hand.options, false)}) {
+    for (const Case& c :
+         {max_case(hand.x, hand.options), max_backward_case(hand.x, hand.options),
+          avg_case(hand.x, hand.options, false), avg_backward_case(hand.x, hand.options, false)}) {
       const auto inputs = draw_inputs(c);
       const auto widest = run_entry(c, "direct", inputs);
       for (auto set : {InstructionSet::kBaseline, InstructionSet::kAvx2}) {
@@ -208,9 +207,9 @@ TEST(Pool2d, EveryInstructionSetGivesTheSameBits) {
 TEST(Pool2d, TheNumberOfThreadsChangesNoBit) {
   const int before = threads();
   const Pool2dOptions o{.pool_size = 3, .strides = 2};
-  for (const Case& c : {max_case({3, 55, 55, 64}, o), max_backward_case({3, 55, 55, 64}, o),
-                        avg_case({3, 55, 55, 64}, o, true),
-                        avg_backward_case({3, 55, 55, 64}, o, true)}) {
+  for (const Case& c :
+       {max_case({3, 55, 55, 64}, o), max_backward_case({3, 55, 55, 64}, o),
+        avg_case({3, 55, 55, 64}, o, true), avg_backward_case({3, 55, 55, 64}, o, true)}) {
     const auto inputs = draw_inputs(c);
     set_threads(1);
     const auto one = run_entry(c, "direct", inputs);
