@@ -135,10 +135,11 @@ std::vector<Conv2dCase> cut(const shapes::ConvLayer (&layers)[Count], int64_t ch
 }
 
 TEST(Conv2d, NetworkLayers) {
-  run_table(directions_of(cut(shapes::kLenet, 1024)));
-  run_table(directions_of(cut(shapes::kAlexnet, 96)));
-  run_table(directions_of(cut(shapes::kVgg16, 64)));
-  run_table(directions_of(cut(shapes::kResnet50, 96)));
+  std::vector<Conv2dCase> cases = cut(shapes::kLenet, 1024);
+  for (const auto& network :
+       {cut(shapes::kAlexnet, 96), cut(shapes::kVgg16, 64), cut(shapes::kResnet50, 96)})
+    cases.insert(cases.end(), network.begin(), network.end());
+  run_table(directions_of(cases));
 }
 
 TEST(Conv2d, NetworkTablesAreThePublishedOnes) {
@@ -265,6 +266,25 @@ TEST(Conv2d, LectureSizes) {
   const Case alexnet = conv2d_forward({1, 227, 227, 3, 96, 11, with(4, "valid"), true, false, ""});
   EXPECT_EQ(alexnet.outputs[0].shape, (Shape{1, 55, 55, 96}));
   EXPECT_EQ(alexnet.inputs[1].shape.elements() + alexnet.inputs[2].shape.elements(), 34944);
+}
+
+/// The guest's layouts have our names, so that its entries and our own share values.
+TEST(Conv2d, OnednnTakesBlocksOfChannels) {
+  const Conv2dCase c{2, 8, 8, 32, 64, 3, with(1, "same"), true, false, ""};
+  for (const Case& direction : all_directions(c))
+    for (const auto* entry : kernels::entries(direction.operation, DeviceType::kCpu)) {
+      if (entry->name != "onednn") continue;
+      const kernels::Prepared prepared = entry->prepare(direction.problem());
+      if (prepared.detail.find("avx") == std::string::npos) continue;  // an older processor
+      const bool to_weight = direction.operation == "conv2d_backward_weight";
+      const bool to_input = direction.operation == "conv2d_backward_input";
+      const std::string image = prepared.inputs[0].to_string(4);
+      const std::string lanes = image == "aDbc16d" ? "16" : "8";
+      EXPECT_EQ(image, "aDbc" + lanes + "d") << prepared.detail;
+      EXPECT_EQ((to_weight ? prepared.inputs[1] : prepared.outputs[0]).to_string(4), image);
+      EXPECT_EQ((to_weight ? prepared.outputs[0] : prepared.inputs[1]).to_string(4),
+                to_input ? "ADbc" + lanes + "a" + lanes + "d" : "ADbc" + lanes + "d" + lanes + "a");
+    }
 }
 
 /// What lies outside every valid window, or beside a picture's end, must not reach the result.

@@ -292,8 +292,11 @@ bool try_entry(const Trial& t) {
     for (auto& v : problem.inputs)
       if (v.shape.rank() == 4) v.layout = Layout::parse(tag), image = true;
     if (tag[1] == 'D' && !(image && t.c.blocked_inputs)) continue;
-    t.count.reason = t.entry.declines(problem);
-    if (!t.count.reason.empty()) continue;
+    const std::string reason = t.entry.declines(problem);
+    if (!reason.empty()) {
+      t.count.reason = reason;
+      continue;
+    }
     const double efficiency = t.entry.efficiency(problem);
     EXPECT_TRUE(efficiency > 0 && efficiency < 100) << t.entry.name << " " << efficiency;
     Prepared prepared;
