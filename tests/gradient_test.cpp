@@ -18,6 +18,7 @@
 #include <striate/kernels/reduce.h>
 #include <striate/kernels/unary.h>
 #include <striate/layers/graph/program.h>
+#include <striate/layers/graph/rules.h>
 #include <striate/layers/shape_ops.h>
 
 #include <algorithm>
@@ -162,6 +163,14 @@ Function operation_of(const std::string& name, Options options) {
   return [name, options](const Values& v) { return apply(name, v, options); };
 }
 
+/// Return one number that all outputs of an operation take part in.
+Value sum_of_squares(const Values& outputs) {
+  Value sum = number(0, DType::kF64);
+  for (const Value& y : outputs)
+    sum = apply("add", {sum, apply("reduce_sum", {apply("square", {y})})});
+  return sum;
+}
+
 const Activation kActivations[] = {Activation::kNone,      Activation::kRelu,    Activation::kRelu6,
                                    Activation::kLeakyRelu, Activation::kSigmoid, Activation::kTanh};
 
@@ -194,6 +203,10 @@ TEST(Gradients, Conv2dBackward) {
       return apply_all("conv2d_backward_weight", {v[0], v[1], of_shape({2, 3, 3, 2})},
                        options)[static_cast<size_t>(output)];
     });
+  check({{1, 5, 5, 2}, {1, 3, 3, 2}}, [&](const Values& v) {
+    return sum_of_squares(
+        apply_all("conv2d_backward_weight", {v[0], v[1], of_shape({2, 3, 3, 2})}, options));
+  });
 }
 
 TEST(Gradients, Pooling) {
@@ -234,6 +247,12 @@ TEST(Gradients, BatchNorm) {
                    options);
     });
   }
+  const Tensor mean = numbers({3}, 5, false), variance = numbers({3}, 6, true);
+  check({{4, 3}, {3}, {4, 3}}, [&](const Values& v) {
+    return sum_of_squares(apply_all(
+        "batch_norm_inference_backward",
+        {v[0], v[1], constant_value(mean), constant_value(variance), v[2]}, BatchNormOptions{}));
+  });
 }
 
 TEST(Gradients, Dropout) {

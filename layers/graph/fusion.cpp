@@ -35,8 +35,13 @@ class Fusion {
   }
 
  private:
+  /// A merged node has the id of the one it replaces, so values must be told apart by their nodes.
+  using Key = std::pair<const Node*, int>;
+  static Key key(const Value& value) { return {value.node.get(), value.index}; }
+
   Value current(Value value) const {
-    for (auto it = replaced_.find(value); it != replaced_.end(); it = replaced_.find(value))
+    for (auto it = replaced_.find(key(value)); it != replaced_.end();
+         it = replaced_.find(key(value)))
       value = it->second;
     return value;
   }
@@ -64,9 +69,9 @@ class Fusion {
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Value old = producer.output(static_cast<int>(i));
       users_[outputs[i]] = i == 0 ? users_[node.output(0)] : users_[old];
-      if (i > 0) replaced_[old] = outputs[i];
+      if (i > 0) replaced_[key(old)] = outputs[i];
     }
-    replaced_[node.output(0)] = outputs[0];
+    replaced_[key(node.output(0))] = outputs[0];
   }
 
   void merge_cast(const Node& node) {
@@ -77,7 +82,7 @@ class Fusion {
     const Value merged = emit(*node.operation, node.options, {cast.inputs[0]})[0];
     merged.node->id = node.id;
     users_[merged] = users_[node.output(0)];
-    replaced_[node.output(0)] = merged;
+    replaced_[key(node.output(0))] = merged;
   }
 
   /// y = norm(conv(x, w, b)) is conv(x, w * s, (b - mean) * s + beta) with s = gamma / sqrt(var + e).
@@ -165,7 +170,7 @@ class Fusion {
   LoweredGraph& graph_;
   bool training_;
   std::map<Value, int> users_;
-  std::map<Value, Value> replaced_;
+  std::map<Key, Value> replaced_;
 };
 
 }  // namespace
