@@ -401,6 +401,30 @@ TEST(Gradients, Losses) {
   });
 }
 
+// Programs merge these operations; the gradients are those of the single ones.
+TEST(Gradients, ThroughMergedOperations) {
+  const Shape x = {2, 4, 4, 2}, c = {3}, y = {2, 2, 2, 3};
+  const auto relu = [](const Value& v) { return apply("relu", {v}); };
+  const auto add = [](const Value& a, const Value& b) { return apply("add", {a, b}); };
+  check_twice({x, {3, 3, 3, 2}, c, y}, y, [&](const Values& v) {
+    return relu(add(v[3], apply("conv2d", {v[0], v[1], v[2]})));
+  });
+  check_twice({x, {3, 3, 3, 2}}, y, [&](const Values& v) {
+    return apply("leaky_relu", {apply("conv2d", {v[0], v[1]})}, UnaryOptions{0.2});
+  });
+  check_twice({{2, 3}, {3, 4}, {4}}, {2, 4}, [&](const Values& v) {
+    return apply("tanh", {apply("matmul", {v[0], v[1], v[2]})});
+  });
+  const Tensor statistics = numbers(c, 6, true);
+  for (const char* name : {"batch_norm_inference", "batch_norm_training"}) {
+    const Function block = [&](const Values& v) {
+      const Value s = constant_value(statistics);
+      return relu(add(apply(name, Values{v[0], v[1], v[2], s, s}, BatchNormOptions{}), v[3]));
+    };
+    check({y, c, c, y}, block, {.tolerance = 1e-6});
+  }
+}
+
 TEST(Gradients, OfAValueUsedTwiceAdds) {
   check_twice({{2, 3}}, {2, 3}, [](const Values& v) {
     const Value squared = apply("square", {v[0]});

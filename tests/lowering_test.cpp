@@ -2,11 +2,15 @@
 #include <gtest/gtest.h>
 #include <striate/core/step.h>
 #include <striate/kernels/batch_norm.h>
+#include <striate/kernels/conv2d.h>
 #include <striate/kernels/dropout.h>
 #include <striate/kernels/loss.h>
 #include <striate/kernels/reduce.h>
 #include <striate/layers/graph/lower.h>
+#include <striate/layers/graph/program.h>
 #include <striate/layers/shape_ops.h>
+
+#include <algorithm>
 
 namespace striate {
 namespace {
@@ -129,6 +133,61 @@ TEST(Lowering, NothingIsLeftOfCopies) {
   const Value same = apply("reshape", {apply("identity", {x})}, ReshapeOptions{{kUnknown, 3}});
   const LoweredGraph graph = lower({x}, {kBatch}, {same}, {}, false);
   EXPECT_EQ(graph.outputs[0], graph.inputs[0]);
+}
+
+Names fused_names(const Value& x, const Type& type, const Value& y, bool training) {
+  LoweredGraph graph = lower({x}, {type}, {y}, {}, training);
+  fuse(graph, training);
+  return names(graph);
+}
+
+TEST(Fusion, MergesActivationsAndResiduals) {
+  const Type type = {Shape{2, 4, 4, 3}, DType::kF32};
+  const Value x = input_value(type);
+  const Value w = variable_value(variable("w", {3, 1, 1, 3}));
+  const auto conv = [&](const Value& v) { return apply("conv2d", {v, w}); };
+  const auto relu = [](const Value& v) { return apply("relu", {v}); };
+  for (bool training : {false, true}) {
+    EXPECT_EQ(fused_names(x, type, relu(conv(x)), training), Names{"conv2d"});
+    EXPECT_EQ(fused_names(x, type, relu(apply("add", {x, conv(x)})), training), Names{"conv2d"});
+    EXPECT_EQ(fused_names(x, type, relu(conv(relu(conv(x)))), training), Names(2, "conv2d"));
+  }
+  const Value shared = conv(x);  // read twice, so it must stay
+  EXPECT_EQ(fused_names(x, type, apply("add", {relu(shared), shared}), false),
+            (Names{"conv2d", "relu", "add"}));
+  const Norm norm;
+  EXPECT_EQ(fused_names(x, type, relu(apply("add", {x, norm(conv(x))})), true),
+            (Names{"conv2d", "batch_norm_training"}));
+}
+
+TEST(Fusion, ABatchNormFoldedIntoAConvolutionGivesTheSameNumbers) {
+  const Type type = {Shape{2, 4, 4, 2}, DType::kF32}, middle = {Shape{2, 4, 4, 3}, DType::kF32};
+  const Value x = input_value(type), between = input_value(middle);
+  const auto w = variable("w", {3, 3, 3, 2});
+  const Norm norm;
+  const auto fill = [](const std::shared_ptr<Variable>& v, float first) {
+    std::vector<float> values;
+    for (int64_t i = 0; i < v->type.shape.elements(); ++i)
+      values.push_back(first + 0.1f * static_cast<float>(i % 7));
+    v->assign(Tensor::from<float>(v->type.shape, values));
+  };
+  fill(w, -0.3f), fill(norm.gamma, 0.5f), fill(norm.beta, -0.2f);
+  fill(norm.mean, 0.1f), fill(norm.variance, 0.7f);
+  const auto conv = [&](const Value& v) {
+    return apply("conv2d", {v, variable_value(w)}, Conv2dOptions{.padding = "same"});
+  };
+  const auto end = [&](const Value& v) { return apply("relu", {norm(v)}); };
+  const Names folded = fused_names(x, type, end(conv(x)), false);
+  EXPECT_EQ(std::count(folded.begin(), folded.end(), "batch_norm_inference"), 0);
+
+  std::vector<float> pixels;
+  for (int i = 0; i < 64; ++i) pixels.push_back(0.05f * static_cast<float>(i * 7 % 31) - 0.6f);
+  const Tensor picture = Tensor::from<float>(type.shape, pixels);
+  const auto whole = Program({x}, {type}, {end(conv(x))}, {}, {}).run({picture})[0];
+  const auto first = Program({x}, {type}, {conv(x)}, {}, {}).run({picture})[0];
+  const auto second = Program({between}, {middle}, {end(between)}, {}, {}).run({first})[0];
+  const auto a = whole.to_vector<float>(), b = second.to_vector<float>();
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5f) << i;
 }
 
 TEST(Lowering, ChecksTheShapesOfTheBatch) {
