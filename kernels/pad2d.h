@@ -17,7 +17,7 @@
 namespace striate {
 
 struct Pad2dOptions {
-  Padding padding;
+  Padding padding = {};
   std::string mode = "constant";  // constant, reflect or edge
   double value = 0;
 };
