@@ -5,8 +5,9 @@
 //
 // For each place (r, s) in the window this is the product of a block of input channels, pixels of
 // some rows, and the gradients of the same pixels: a block of channels by filters stays in registers
-// while a band of rows, small enough for the first cache, runs by. Work is divided into squares of
-// channel by filter blocks and, where those are few, into a fixed number of parts of the images.
+// while a band of rows, small enough for the first cache, runs by. Where dw is small, a fixed number
+// of parts of the images is summed apart, each with a few images near a core at a time; else each
+// thread owns squares of channel by filter blocks. Neither depends on the number of threads.
 #pragma once
 
 #include <striate/kernels/simd/conv_kernels.h>
@@ -21,16 +22,22 @@ template <class V>
 struct DirectBackwardWeight {
   static constexpr int64_t kLanes = V::kLanes, kTap = kLanes * kLanes;
   static constexpr int64_t kColumns = Gemm<V>::kWideColumns;
-  static constexpr int64_t kBand = 16 * 1024 / 4;  // floats of dy that run by together
+  static constexpr int64_t kBand = 16 * 1024 / 4;    // floats of dy that run by together
+  static constexpr int64_t kImages = 384 * 1024 / 4;  // of x and dy that stay near a core
+  static constexpr int64_t kSmall = 768 * 1024 / 4;   // of dw that may be had several times
 
   struct Sizes {
-    int64_t c_blocks, k_blocks, k_groups, dw, sums;
+    int64_t c_blocks, k_blocks, k_groups, dw, sums, batch;
     explicit Sizes(const DirectPlan& p)
         : c_blocks(ceil_div(p.in_c, kLanes)),
           k_blocks(ceil_div(p.out_c, kLanes)),
           k_groups(ceil_div(k_blocks, kColumns)),
           dw(k_blocks * c_blocks * p.window_h * p.window_w * kTap),
-          sums(ceil_div(k_blocks * kLanes, kLine) * kLine) {}
+          sums(ceil_div(k_blocks * kLanes, kLine) * kLine),
+          batch(std::max<int64_t>(1, kImages / ((c_blocks * p.in_h * p.in_w +
+                                                 k_blocks * p.out_h * p.out_w) *
+                                                kLanes))) {}
+    int64_t squares() const { return c_blocks * k_groups; }
   };
 
   /// Begin and end of the outputs whose input `p * stride + offset` lies in [0, size).
@@ -44,8 +51,8 @@ struct DirectBackwardWeight {
 
   static void plan(DirectPlan& p) {
     const Sizes s(p);
-    p.parts = ceil_div(16, s.c_blocks * s.k_groups);
-    p.parts = std::clamp<int64_t>(std::min(p.parts, (1 << 20) / s.dw), 1, std::max<int64_t>(1, p.n));
+    p.parts = s.dw <= kSmall ? std::clamp<int64_t>(2 * kSmall / s.dw, 8, 16) : 1;
+    p.parts = std::clamp<int64_t>(p.n, 1, p.parts);
     p.workspace = 4 * p.parts * (s.sums + (p.parts > 1 ? s.dw : 0));
   }
 
@@ -55,10 +62,6 @@ struct DirectBackwardWeight {
                      float* sums) {
     const int64_t taps = p.window_h * p.window_w, filter = s.c_blocks * taps * kTap;
     const int64_t x_row = p.in_w * kLanes, y_row = p.out_w * kLanes, y_plane = p.out_h * y_row;
-    for (int64_t k = k0; k < k1; ++k) {
-      float* first = dw + k * filter + c * taps * kTap;
-      clear<V>(first, taps * kTap);
-    }
     Product g;
     g.a_inner = p.stride_w * kLanes;
     g.a_outer = p.stride_h * x_row;
@@ -106,13 +109,26 @@ struct DirectBackwardWeight {
     float* sums = workspace;
     float* partial = sums + p.parts * s.sums;
     clear<V>(sums, p.parts * s.sums);
-    const int64_t squares = s.c_blocks * s.k_groups;
-    share_work(p.workers, p.parts * squares, [&](int64_t, int64_t i) {
-      const int64_t part = i / squares, group = i % squares / s.c_blocks;
-      square(p, s, x, dy, p.n * part / p.parts, p.n * (part + 1) / p.parts, i % s.c_blocks,
-             s.k_blocks * group / s.k_groups, s.k_blocks * (group + 1) / s.k_groups,
-             p.parts > 1 ? partial + part * s.dw : dw, sums + part * s.sums);
-    });
+    const auto one = [&](int64_t begin, int64_t end, int64_t i, float* to, float* sum) {
+      const int64_t group = i / s.c_blocks;
+      square(p, s, x, dy, begin, end, i % s.c_blocks, s.k_blocks * group / s.k_groups,
+             s.k_blocks * (group + 1) / s.k_groups, to, sum);
+    };
+    if (p.parts > 1) {
+      share_work(p.workers, p.parts, [&](int64_t, int64_t part) {
+        float* to = partial + part * s.dw;
+        clear<V>(to, s.dw);
+        const int64_t last = p.n * (part + 1) / p.parts;
+        for (int64_t n = p.n * part / p.parts; n < last; n += s.batch)
+          for (int64_t i = 0; i < s.squares(); ++i)
+            one(n, std::min(last, n + s.batch), i, to, sums + part * s.sums);
+      });
+    } else {
+      share_work(p.workers, ceil_div(s.dw, kSmall), [&](int64_t, int64_t i) {
+        clear<V>(dw + i * kSmall, std::min(kSmall, s.dw - i * kSmall));
+      });
+      share_work(p.workers, s.squares(), [&](int64_t, int64_t i) { one(0, p.n, i, dw, sums); });
+    }
     add_parts<V>(p, partial, s.dw, dw);
     clear_padding<V>(dw, p.out_c, s.dw / (s.k_blocks * kLanes));
     if (db) add_sums<V>(p, sums, s.sums, db);

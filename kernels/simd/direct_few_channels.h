@@ -33,7 +33,7 @@ struct DirectFewChannels {
           band_rows((band - 1) * p.stride_h + p.window_h),
           bands(ceil_div(p.out_h, band)),
           scratch(whole_lines(band_rows * row)),
-          table(whole_lines(2 * std::max(band * p.out_w, taps))),
+          table(whole_lines(2 * (band * p.out_w + taps))),
           sums(whole_lines(k_blocks * kLanes)),
           dw(k_blocks * taps * kLanes) {}
     static int64_t whole_lines(int64_t floats) { return ceil_div(floats, kLine) * kLine; }
@@ -60,6 +60,12 @@ struct DirectFewChannels {
     }
   }
 
+  /// The places of a window's numbers in the band, in the order of the filters.
+  static void set_steps(const DirectPlan& p, const Sizes& s, int64_t* to) {
+    const int64_t across = p.window_w * p.in_c;
+    for (int64_t i = 0; i < s.taps; ++i) to[i] = i / across * s.row + i % across;
+  }
+
   static void plan_forward(DirectPlan& p) {
     const Sizes s(p);
     p.workspace = 4 * (s.table + s.sums + p.workers * s.scratch);
@@ -69,11 +75,15 @@ struct DirectFewChannels {
                       float* y, float* workspace) {
     const Sizes s(p);
     auto* places = reinterpret_cast<int64_t*>(workspace);
+    int64_t* steps = places + s.band * p.out_w;
     float* bias = workspace + s.table;
     float* bands = bias + s.sums;
     for (int64_t i = 0; i < s.band * p.out_w; ++i)
       places[i] = i / p.out_w * p.stride_h * s.row + i % p.out_w * p.stride_w * p.in_c;
+    set_steps(p, s, steps);
     pad_bias<V>(f, p.out_c, s.k_blocks, bias);
+    const bool plain = f.activation == Activation::kNone && !f.residual;
+    const bool relu = f.activation == Activation::kRelu && !f.residual;
     const int64_t y_row = p.out_w * kLanes, y_plane = p.out_h * y_row;
     share_work(p.workers, p.n * s.bands, [&](int64_t worker, int64_t i) {
       const int64_t n = i / s.bands, band = i % s.bands, rows = s.rows_of(p, band);
@@ -83,27 +93,24 @@ struct DirectFewChannels {
       Product g;
       g.a = scratch;
       g.rows = places;
-      g.a_outer = s.row;
-      g.b = w;
-      g.b_outer = p.window_w * p.in_c * kLanes;
+      g.steps = steps;
+      g.inner = s.taps;
       g.b_column = s.taps * kLanes;
-      g.inner = p.window_w * p.in_c;
-      g.outer = p.window_h;
       g.c_row = kLanes;
       g.c_column = y_plane;
+      g.relu = relu;
       for (int64_t k = 0; k < s.k_blocks; k += kColumns) {
         const int64_t columns = std::min(kColumns, s.k_blocks - k);
         g.b = w + k * g.b_column;
         g.c = y + first + k * y_plane;
-        Gemm<V>::rows_anywhere(g, rows * p.out_w, columns);
+        g.start = bias + k * kLanes;
+        Gemm<V>::windows(g, rows * p.out_w, columns);
         for (int64_t j = k; j < k + columns; ++j) {
-          const auto b = V::load(bias + j * kLanes);
-          const int64_t used = std::min(kLanes, p.out_c - j * kLanes);
-          const int64_t at = first + j * y_plane;
+          const int64_t used = std::min(kLanes, p.out_c - j * kLanes), at = first + j * y_plane;
+          if ((plain || relu) && used == kLanes) continue;
           const float* residual = f.residual ? f.residual + at : nullptr;
           for (int64_t q = 0; q < rows * y_row; q += kLanes)
-            finish<V>(V::add(V::load(y + at + q), b), f, residual ? residual + q : nullptr,
-                      y + at + q, used);
+            finish<V>(V::load(y + at + q), f, residual ? residual + q : nullptr, y + at + q, used);
         }
       }
     });
@@ -124,8 +131,7 @@ struct DirectFewChannels {
     float* sums = workspace + s.table;
     float* partial = sums + p.parts * s.sums;
     float* bands = partial + (p.parts > 1 ? p.parts * s.dw : 0);
-    const int64_t across = p.window_w * p.in_c;
-    for (int64_t i = 0; i < s.taps; ++i) places[i] = i / across * s.row + i % across;
+    set_steps(p, s, places);
     clear<V>(sums, p.parts * s.sums);
     const int64_t y_row = p.out_w * kLanes, y_plane = p.out_h * y_row;
     share_work(p.workers, p.parts * s.k_groups, [&](int64_t worker, int64_t i) {

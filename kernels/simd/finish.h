@@ -24,10 +24,9 @@ void finish(typename V::Reg v, const Finish& f, const float* residual, float* y,
     default:
       break;
   }
-  V::store(y, v);
+  V::store(y, V::first_lanes(v, used));
   if (f.curve)
     for (int64_t i = 0; i < used; ++i) y[i] = f.curve(y[i]);
-  for (int64_t i = used; i < V::kLanes; ++i) y[i] = 0;
 }
 
 /// Copy the bias to a whole number of vectors, `blocks` of them, zero where there is none.

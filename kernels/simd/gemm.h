@@ -5,7 +5,7 @@
 // One block of C, M rows by N vectors of columns, stays in registers while the sum runs. Each step
 // loads N vectors of B and M numbers of A, each of which is spread over a vector and multiplied with
 // all N: M + N loads for M * N multiply-adds. Where A's rows lie is what distinguishes the callers:
-// `kRow` floats apart, or anywhere (kRow = 0, offsets in `rows`).
+// a constant number of floats apart, or anywhere, with their offsets in `rows`.
 //
 // A sum is never divided among threads and always runs in the same order, so results do not depend
 // on the sizes of blocks. The scheme is that of Goto and van de Geijn, "Anatomy of
@@ -28,7 +28,10 @@ struct Product {
   int64_t c_row = 0, c_column = 0;
   int64_t inner = 0, outer = 1;
   bool accumulate = false;
-  const int64_t* rows = nullptr;  // offsets of A's rows when kRow is 0
+  const int64_t* rows = nullptr;   // offsets of A's rows where they lie anywhere
+  const int64_t* steps = nullptr;  // of windows: offsets of a row's numbers, `inner` of them
+  const float* start = nullptr;    // of windows: [columns], what sums begin with
+  bool relu = false;               // of windows: negative sums become zero
 };
 
 template <class V>
@@ -39,48 +42,66 @@ struct Gemm {
   static constexpr int kColumns = 2;
   static constexpr int kWideRows = V::kRegisters == 32 ? 8 : 4;  // with up to 3 columns
   static constexpr int kWideColumns = 3;
+  // kRow, the floats between A's rows, or one of these.
+  static constexpr int kAnywhere = 0, kWindows = -1;
 
   /// Make `blocks` blocks of M rows, one below the other. Inner steps come `kSteps` at a time.
   template <int M, int N, int kRow, int kSteps>
   static void block(const Product& g, int64_t blocks) {
-    const int64_t step = g.a_inner, column = g.b_column;
     for (int64_t block = 0; block < blocks; ++block) {
       float* const c = g.c + block * M * g.c_row;
-      const float* const first = g.a + (kRow == 0 ? 0 : block * M * kRow);
-      Reg sum[M][N];
-#pragma GCC unroll 16
-      for (int m = 0; m < M; ++m)
-#pragma GCC unroll 4
-        for (int n = 0; n < N; ++n)
-          sum[m][n] = g.accumulate ? V::load(c + m * g.c_row + n * g.c_column) : V::zero();
+      const float* const first = g.a + (kRow > 0 ? block * M * kRow : 0);
       const float* row[M];
 #pragma GCC unroll 16
-      for (int m = 0; m < M; ++m) row[m] = kRow == 0 ? first + g.rows[block * M + m] : first;
-      for (int64_t o = 0; o < g.outer; ++o) {
-        const float* a = first + o * g.a_outer;
-        const float* b = g.b + o * g.b_outer;
-        int64_t at = o * g.a_outer;
-        for (int64_t i = 0; i < g.inner; i += kSteps) {
+      for (int m = 0; m < M; ++m) row[m] = kRow > 0 ? first : first + g.rows[block * M + m];
+      Reg sum[M][N];
 #pragma GCC unroll 4
-          for (int j = 0; j < kSteps; ++j) {
-            Reg right[N];
-#pragma GCC unroll 4
-            for (int n = 0; n < N; ++n) {
-              right[n] = V::load(b + n * column);
-              V::pin(right[n]);
-            }
+      for (int n = 0; n < N; ++n) {
+        const Reg start = kRow == kWindows ? V::load(g.start + n * kLanes) : V::zero();
 #pragma GCC unroll 16
-            for (int m = 0; m < M; ++m) {
-              Reg left = V::broadcast(kRow == 0 ? row[m][at] : a[m * kRow]);
-              if (N > 1) V::pin(left);
+        for (int m = 0; m < M; ++m)
+          sum[m][n] = g.accumulate ? V::load(c + m * g.c_row + n * g.c_column) : start;
+      }
+      // One step: a vector of each column times a number of each row, `at` floats on.
+      const auto step = [&](const float* a, int64_t at, const float* b) {
+        Reg right[N];
 #pragma GCC unroll 4
-              for (int n = 0; n < N; ++n) sum[m][n] = V::multiply_add(left, right[n], sum[m][n]);
+        for (int n = 0; n < N; ++n) {
+          right[n] = V::load(b + n * g.b_column);
+          V::pin(right[n]);
+        }
+#pragma GCC unroll 16
+        for (int m = 0; m < M; ++m) {
+          Reg left = V::broadcast(kRow > 0 ? a[m * kRow] : row[m][at]);
+          if (N > 1) V::pin(left);
+#pragma GCC unroll 4
+          for (int n = 0; n < N; ++n) sum[m][n] = V::multiply_add(left, right[n], sum[m][n]);
+        }
+      };
+      if constexpr (kRow == kWindows) {
+        const float* b = g.b;
+        for (int64_t i = 0; i < g.inner; ++i, b += kLanes) step(nullptr, g.steps[i], b);
+      } else {
+        for (int64_t o = 0; o < g.outer; ++o) {
+          const float* a = first + o * g.a_outer;
+          const float* b = g.b + o * g.b_outer;
+          int64_t at = o * g.a_outer;
+          for (int64_t i = 0; i < g.inner; i += kSteps) {
+#pragma GCC unroll 4
+            for (int j = 0; j < kSteps; ++j) {
+              step(a, at, b);
+              a += g.a_inner;
+              at += g.a_inner;
+              b += kLanes;
             }
-            a += step;
-            at += step;
-            b += kLanes;
           }
         }
+      }
+      if (kRow == kWindows && g.relu) {
+#pragma GCC unroll 16
+        for (int m = 0; m < M; ++m)
+#pragma GCC unroll 4
+          for (int n = 0; n < N; ++n) sum[m][n] = V::if_negative(sum[m][n], V::zero());
       }
 #pragma GCC unroll 16
       for (int m = 0; m < M; ++m)
@@ -103,7 +124,8 @@ struct Gemm {
     if (columns == 1) return pick<1, kRow, kSteps>(rows, counts);
     if constexpr (kMaxColumns > 2)
       if (columns == 3) return pick<3, kRow, kSteps>(rows, counts);
-    return pick<2, kRow, kSteps>(rows, counts);
+    if constexpr (kMaxColumns > 1) return pick<2, kRow, kSteps>(rows, counts);
+    return nullptr;
   }
 
   /// Make the `rows` x `columns` (in vectors) product in even blocks.
@@ -119,12 +141,13 @@ struct Gemm {
       Product part = whole;
       part.b += n0 * whole.b_column;
       part.c += n0 * whole.c_column;
+      if (kRow == kWindows) part.start += n0 * kLanes;
       pick<kRow, kSteps, kMaxRows, kMaxColumns>(height, n1 - n0)(part, tall);
       if (tall == row_blocks) continue;
-      if (kRow == 0)
-        part.rows += tall * height;
-      else
+      if (kRow > 0)
         part.a += tall * height * kRow;
+      else
+        part.rows += tall * height;
       part.c += tall * height * whole.c_row;
       pick<kRow, kSteps, kMaxRows, kMaxColumns>(height - 1, n1 - n0)(part, row_blocks - tall);
     }
@@ -138,9 +161,17 @@ struct Gemm {
   static void rows_adjacent(const Product& product, int64_t rows, int64_t columns) {
     run<1, 1, kWideRows, kWideColumns>(product, rows, columns);
   }
-  /// A's rows lie at `product.rows`.
+  /// A's rows lie at `product.rows`, summed over pixels.
   static void rows_anywhere(const Product& product, int64_t rows, int64_t columns) {
-    run<0, 1, kRows, kColumns>(product, rows, columns);
+    run<kAnywhere, 1, kRows, kColumns>(product, rows, columns);
+  }
+  /// A's rows are windows at `product.rows` with their numbers at `product.steps`; sums begin with
+  /// `product.start`.
+  static void windows(const Product& product, int64_t rows, int64_t columns) {
+    if (columns == 1)
+      run<kWindows, 1, 12, 1>(product, rows, columns);  // 6 sums would wait for one another
+    else
+      run<kWindows, 1, kRows, kColumns>(product, rows, columns);
   }
 };
 

@@ -62,8 +62,8 @@ void clear_padding(float* dw, int64_t filters, int64_t vectors) {
   const int64_t used = filters % V::kLanes;
   if (used == 0) return;
   float* last = dw + filters / V::kLanes * vectors * V::kLanes;
-  for (int64_t i = 0; i < vectors; ++i)
-    for (int64_t j = used; j < V::kLanes; ++j) last[i * V::kLanes + j] = 0;
+  for (int64_t i = 0; i < vectors; ++i, last += V::kLanes)
+    V::store(last, V::first_lanes(V::load(last), used));
 }
 
 /// Add the parts of db, which lie `apart` floats apart.

@@ -33,6 +33,12 @@ struct F32x8 {
   }
   /// The smaller; NaN in a stays NaN.
   static Reg at_most(Reg a, Reg limit) { return _mm256_min_ps(limit, a); }
+  /// The first `count` lanes, zero in the others whatever they hold.
+  static Reg first_lanes(Reg a, int64_t count) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i kept = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lane);
+    return _mm256_and_ps(a, _mm256_castsi256_ps(kept));
+  }
   /// Keep a value in one register: gcc otherwise folds its load into every use (75 % of the speed).
   static void pin(Reg& a) { asm("" : "+x"(a)); }
 
@@ -77,6 +83,9 @@ struct F32x16 {
   }
   static Reg at_most(Reg a, Reg limit) {
     return _mm512_mask_mov_ps(a, _mm512_cmp_ps_mask(limit, a, _CMP_LT_OQ), limit);
+  }
+  static Reg first_lanes(Reg a, int64_t count) {
+    return _mm512_maskz_mov_ps(static_cast<__mmask16>((1u << count) - 1), a);
   }
   static void pin(Reg& a) { asm("" : "+v"(a)); }
 

@@ -128,11 +128,8 @@ struct WinogradBackwardWeight : WinogradTiles<V, Transform> {
       }
       for (int row = 0; row < 3; ++row) {
         T::weight_gradient(t[row], g);
-        for (int column = 0; column < 3; ++column) {
-          float* to = out + (row * 3 + column) * kTap;
-          V::store(to, g[column]);
-          for (int64_t j = k_used; j < kLanes; ++j) to[j] = 0;
-        }
+        for (int column = 0; column < 3; ++column)
+          V::store(out + (row * 3 + column) * kTap, V::first_lanes(g[column], k_used));
       }
     }
   }
