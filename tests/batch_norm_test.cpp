@@ -69,7 +69,7 @@ TEST(BatchNorm, RandomShapes) {
   std::vector<Case> table;
   for (int i = 0; i < 20; ++i)
     add_all(table,
-            {random.below(20), 1 + random.below(20), 1 + random.below(20), 1 + random.below(80)});
+            {random.below(8), 1 + random.below(12), 1 + random.below(12), 8 + random.below(72)});
   run_table(table);
 }
 
