@@ -26,21 +26,50 @@ void for_copies(int64_t count, int64_t bytes, const Body& body) {
                   });
 }
 
+/// Return the sizes of a value in memory, slowest first: dimensions counted in blocks, then blocks.
+Shape stored_sizes(const Shape& shape, const Layout& layout) {
+  const Shape padded = layout.padded(shape);
+  std::vector<int64_t> sizes;
+  for (int i = 0; i < shape.rank(); ++i)
+    sizes.push_back(padded[layout.outer(i)] / layout.block_of(layout.outer(i)));
+  for (int b = 0; b < layout.block_count(); ++b) sizes.push_back(layout.block(b).size);
+  return Shape(sizes);
+}
+
+/// Return the layout for concat: a blocked one that an input has, if every border between inputs
+/// falls between two blocks.
+Layout concat_layout(const Problem& problem, int axis) {
+  Layout layout;
+  for (const ValueDesc& x : problem.inputs)
+    if (layout.is_dense()) layout = x.layout;
+  for (const ValueDesc& x : problem.inputs)
+    if (x.shape[axis] % layout.block_of(axis) != 0) return {};
+  return layout;
+}
+
 Prepared prepare_concat(const Problem& problem) {
   const ValueDesc& y = problem.outputs[0];
-  const int given = problem.get<ConcatOptions>().axis, rank = y.shape.rank();
-  const int axis = given < 0 ? given + rank : given;
-  const int64_t outer = y.shape.product(0, axis);
-  const auto size = static_cast<int64_t>(size_of(y.dtype));
-  std::vector<int64_t> bytes;  // of one run of each input
-  for (const ValueDesc& x : problem.inputs) bytes.push_back(x.shape.product(axis, rank) * size);
-  const int64_t row = y.shape.product(axis, rank) * size;
+  const int given = problem.get<ConcatOptions>().axis;
+  const int axis = given < 0 ? given + y.shape.rank() : given;
+  const Layout layout = concat_layout(problem, axis);
+  int place = 0;  // of the axis in memory
+  while (layout.outer(place) != axis) ++place;
+  auto run_bytes = [&](const Shape& shape) {
+    const Shape stored = stored_sizes(shape, layout);
+    return stored.product(place, stored.rank()) * static_cast<int64_t>(size_of(y.dtype));
+  };
+  const int64_t outer = stored_sizes(y.shape, layout).product(0, place);
+  const int64_t row = run_bytes(y.shape);
+  std::vector<int64_t> runs;  // of each input, in bytes
+  for (const ValueDesc& x : problem.inputs) runs.push_back(run_bytes(x.shape));
   Prepared prepared;
+  prepared.inputs.assign(problem.inputs.size(), layout);
+  prepared.outputs.assign(1, layout);
   prepared.kernel = make_kernel([=](const Arguments& arguments) {
     char* to = static_cast<char*>(arguments.outputs[0]);
     for_copies(outer, row, [&](int64_t i) {
-      for (int64_t k = 0, at = i * row; k < static_cast<int64_t>(bytes.size()); ++k) {
-        const int64_t run = bytes[static_cast<size_t>(k)];
+      for (int64_t k = 0, at = i * row; k < static_cast<int64_t>(runs.size()); ++k) {
+        const int64_t run = runs[static_cast<size_t>(k)];
         copy(to + at, static_cast<const char*>(arguments.inputs[k]) + i * run, run);
         at += run;
       }
@@ -49,7 +78,7 @@ Prepared prepare_concat(const Problem& problem) {
   return prepared;
 }
 
-/// A box inside a whole, as runs: all dimensions behind the last one that is cut are one run.
+/// A box inside a whole, as runs: the last dimension that is cut and all behind it are one run.
 struct Box {
   Box(const Shape& box, const Shape& whole, const std::vector<int64_t>& begin, int64_t size)
       : shape(box) {
@@ -59,32 +88,57 @@ struct Box {
       first += begin[static_cast<size_t>(d)] * stride;
       stride *= whole[d];
     }
-    cut = whole.rank();
-    while (cut > 0 && box[cut - 1] == whole[cut - 1]) --cut;
-    cut = std::max(cut - 1, 0);
-    run = box.product(cut, box.rank()) * size;
-    count = box.product(0, cut);
+    run_dim = whole.rank();
+    while (run_dim > 0 && box[run_dim - 1] == whole[run_dim - 1]) --run_dim;
+    run_dim = std::max(run_dim - 1, 0);
+    run = box.product(run_dim, box.rank()) * size;
+    count = box.product(0, run_dim);
   }
   /// Return the byte in the whole at which run `i` begins.
   int64_t at(int64_t i) const {
     int64_t place = first;
-    for (int d = cut - 1; d >= 0; --d) {
+    for (int d = run_dim - 1; d >= 0; --d) {
       place += i % shape[d] * strides[d];
       i /= shape[d];
     }
     return place;
   }
   Shape shape;
-  int cut = 0;  // dimensions [cut, rank) are one run
+  int run_dim = 0;  // dimensions [run_dim, rank) are one run
   int64_t first = 0, run = 0, count = 0;
   int64_t strides[Shape::kMaxRank] = {};
 };
 
+/// Return `layout` if the box holds whole blocks of it (the last one may be the padded one).
+Layout box_layout(const Layout& layout, const Shape& box, const Shape& whole,
+                  const std::vector<int64_t>& begin) {
+  for (int d = 0; d < box.rank(); ++d) {
+    const int64_t block = layout.block_of(d), at = begin[static_cast<size_t>(d)];
+    if (at % block != 0 || (box[d] % block != 0 && at + box[d] != whole[d])) return {};
+  }
+  return layout;
+}
+
+Box stored_box(const Layout& layout, const Shape& box, const Shape& whole,
+               const std::vector<int64_t>& begin, DType dtype) {
+  std::vector<int64_t> first;
+  for (int i = 0; i < box.rank(); ++i) {
+    const int d = layout.outer(i);
+    first.push_back(begin[static_cast<size_t>(d)] / layout.block_of(d));
+  }
+  first.resize(first.size() + static_cast<size_t>(layout.block_count()));
+  return {stored_sizes(box, layout), stored_sizes(whole, layout), first,
+          static_cast<int64_t>(size_of(dtype))};
+}
+
 Prepared prepare_slice(const Problem& problem) {
-  const ValueDesc& y = problem.outputs[0];
-  const Box box(y.shape, problem.inputs[0].shape, problem.get<SliceOptions>().begin,
-                static_cast<int64_t>(size_of(y.dtype)));
+  const ValueDesc &x = problem.inputs[0], &y = problem.outputs[0];
+  const auto& begin = problem.get<SliceOptions>().begin;
+  const Layout layout = box_layout(x.layout, y.shape, x.shape, begin);
+  const Box box = stored_box(layout, y.shape, x.shape, begin, y.dtype);
   Prepared prepared;
+  prepared.inputs.assign(1, layout);
+  prepared.outputs.assign(1, layout);
   prepared.kernel = make_kernel([box](const Arguments& arguments) {
     for_copies(box.count, box.run, [&](int64_t i) {
       copy(static_cast<char*>(arguments.outputs[0]) + i * box.run,
@@ -95,11 +149,14 @@ Prepared prepare_slice(const Problem& problem) {
 }
 
 Prepared prepare_slice_backward(const Problem& problem) {
-  const ValueDesc& dx = problem.outputs[0];
-  const auto size = static_cast<int64_t>(size_of(dx.dtype));
-  const Box box(problem.inputs[0].shape, dx.shape, problem.get<SliceOptions>().begin, size);
-  const int64_t bytes = dx.shape.elements() * size;
+  const ValueDesc &dy = problem.inputs[0], &dx = problem.outputs[0];
+  const auto& begin = problem.get<SliceOptions>().begin;
+  const Layout layout = box_layout(dy.layout, dy.shape, dx.shape, begin);
+  const Box box = stored_box(layout, dy.shape, dx.shape, begin, dx.dtype);
+  const int64_t bytes = layout.elements(dx.shape) * static_cast<int64_t>(size_of(dx.dtype));
   Prepared prepared;
+  prepared.inputs = {layout, problem.inputs[1].layout};  // of x only the shape counts
+  prepared.outputs.assign(1, layout);
   prepared.kernel = make_kernel([box, bytes](const Arguments& arguments) {
     char* to = static_cast<char*>(arguments.outputs[0]);
     parallel_ranges(bytes, kGrainBytes, [&](int64_t begin, int64_t end) {

@@ -53,6 +53,8 @@ TEST(Concat, EveryEntryAgreesWithTheReference) {
   table.push_back(concat_case({{2, 5, 7, 3}, {2, 1, 7, 3}}, 1));
   table.push_back(concat_case({{2, 5, 7, 3}, {2, 5, 2, 3}}, 2));
   table.push_back(concat_case({{2, 4, 4, 8}, {2, 4, 4, 16}}, 3));
+  table.push_back(concat_case({{2, 3, 5, 32}, {2, 3, 5, 16}, {2, 3, 5, 8}}, 3));
+  table.push_back(concat_case({{2, 3, 5, 20}, {2, 4, 5, 20}}, 1));  // padded blocks
   table.push_back(concat_case({{300, 100}, {300, 200}}, 1));
   PrintedSeed random;
   for (int i = 0; i < 12; ++i) {
@@ -104,6 +106,10 @@ std::vector<Case> slices() {
       slice_case({2, 5, 7, 3}, {0, 0, 0, 1}, {2, 5, 7, 2}),
       slice_case({2, 5, 7, 3}, {1, 2, 3, 1}, {1, 3, 4, 2}),
       slice_case({2, 5, 7, 16}, {0, 1, 1, 8}, {2, 3, 5, 8}),
+      slice_case({2, 5, 7, 48}, {1, 1, 1, 16}, {1, 3, 5, 16}),
+      slice_case({2, 5, 7, 20}, {0, 1, 1, 16}, {2, 3, 5, 4}),  // up to the padded block
+      slice_case({2, 5, 7, 20}, {0, 2, 0, 0}, {2, 2, 7, 20}),
+      slice_case({2, 5, 7, 20}, {0, 0, 0, 0}, {2, 5, 7, 4}),  // part of a block
       slice_case({0, 4}, {0, 1}, {0, 2}),
       slice_case({400, 300}, {10, 20}, {380, 270}),
   };
