@@ -1,14 +1,14 @@
 // Convolution by its definition on the CPU: entry `direct`.
 //
-// conv2d takes images of at most 4 channels, such as a network's first, dense [N, H, W, C], and gives
-// blocks of 8 or 16 channels. conv2d_backward_weight takes the same, and any number of channels in
-// blocks. Any window, stride and padding; dilation with blocks only; one group. Sums are in float,
-// in an order that does not depend on the number of threads. The kernels: simd/direct_*.h.
+// conv2d takes images of at most 4 channels, such as a network's first, dense [N, H, W, C], and
+// gives blocks of 8 or 16 channels. conv2d_backward_weight takes the same, and any number of
+// channels in blocks. Any window, stride and padding; dilation with blocks only; one group. Sums
+// are in float, in an order that does not depend on the number of threads. The kernels:
+// simd/direct_*.h.
 #include <striate/kernels/activation_value.h>
 #include <striate/kernels/conv2d.h>
+#include <striate/kernels/instruction_set.h>
 #include <striate/kernels/simd/conv_kernels.h>
-
-#include <algorithm>
 
 namespace striate::kernels {
 namespace {
@@ -117,17 +117,23 @@ Prepared prepare(const Problem& problem) {
   return prepared;
 }
 
+/// The share of the roofline, as measured.
 double efficiency(const Problem& problem) {
   const Conv2dShape s = conv2d_shape(problem);
   const ConvKernels* table = kernels_for(s);
   if (!table) return 0.01;
+  const bool wide = instruction_set() == InstructionSet::kAvx512;
   const auto filled = [&](int64_t channels) {
     const int64_t blocks = (channels + table->lanes - 1) / table->lanes;
     return static_cast<double>(channels) / static_cast<double>(blocks * table->lanes);
   };
-  const double used = filled(s.K);
-  if (problem.operation == "conv2d") return 0.7 * used;
-  return 0.85 * used;
+  if (has_few_channels(s)) {
+    if (problem.operation == "conv2d_backward_weight") return 1.4 * filled(s.K);
+    if (s.K <= 8) return (wide ? 0.4 : 0.8) * filled(s.K);  // one column: few sums side by side
+    return (wide ? 1.07 : 0.84) * filled(s.K);
+  }
+  const double best = s.R * s.S == 1 ? (wide ? 0.88 : 0.6) : wide ? 0.98 : 0.75;
+  return best * filled(s.C) * filled(s.K);
 }
 
 void add(const char* operation) {

@@ -1,17 +1,20 @@
 // Convolution by Winograd's method on the CPU: entries `winograd`, F(4x4, 3x3), and `winograd_2x2`,
 // F(2x2, 3x3), for conv2d, conv2d_backward_input and conv2d_backward_weight.
 //
-// They take windows of 3x3, stride 1, one group, any padding and any extent. Images lie in blocks of
-// 8 or 16 channels, filters in squares of 8x8 or 16x16. F(4x4) multiplies 4 times less than the
-// definition and its rms error is about twice that of direct sums; it declines exact problems. F(2x2)
-// multiplies 2.25 times less and is as exact as direct sums.
+// They take windows of 3x3, stride 1, one group, any padding and any extent. Images lie in blocks
+// of 8 or 16 channels, filters in squares of 8x8 or 16x16. F(4x4) multiplies 4 times less than the
+// definition and its rms error is about twice that of direct sums; it declines exact problems.
+// F(2x2) multiplies 2.25 times less and is as exact as direct sums.
 //
-// A tile spreads a NaN or infinity of its input over all its outputs: there may be NaN in outputs up
-// to 3 pixels from those that direct sums would make non-finite. In backward_weight one non-finite
-// value makes all 3x3 weights of its channel NaN. The kernels: simd/winograd_*.h.
+// A tile spreads a NaN or infinity of its input over all its outputs: there may be NaN in outputs
+// up to 3 pixels from those that direct sums would make non-finite. In backward_weight one
+// non-finite value makes all 3x3 weights of its channel NaN. The kernels: simd/winograd_*.h.
 #include <striate/kernels/activation_value.h>
 #include <striate/kernels/conv2d.h>
+#include <striate/kernels/instruction_set.h>
 #include <striate/kernels/simd/conv_kernels.h>
+
+#include <algorithm>
 
 namespace striate::kernels {
 namespace {
@@ -134,18 +137,38 @@ Prepared prepare(const Problem& problem, const Method& method) {
   return prepared;
 }
 
-/// The share of the roofline: fewer multiplications, but tiles and blocks that are partly empty.
+/// The share of the roofline: 4 or 2.25 times fewer multiplications, less what partly empty tiles
+/// and blocks and the transforms take. Taps on padding are taken off too, except for the weights:
+/// it is compared with direct sums at their usual speed, which skip them. Fitted to measurements.
 double efficiency(const Problem& problem, const Method& method) {
   const Conv2dShape s = conv2d_shape(problem);
   const ConvKernels* table = kernels_for(s);
   if (!table) return 0.01;
   const bool input = problem.operation == "conv2d_backward_input";
-  const auto filled = [](int64_t size, int64_t block) {
-    return static_cast<double>(size) / static_cast<double>((size + block - 1) / block * block);
+  const bool weight = problem.operation == "conv2d_backward_weight";
+  const int64_t height = input ? s.H : s.P, width = input ? s.W : s.Q;
+  const auto blocks = [](int64_t size, int64_t block) { return (size + block - 1) / block; };
+  const auto filled = [&](int64_t size, int64_t block) {
+    return static_cast<double>(size) / static_cast<double>(blocks(size, block) * block);
   };
-  const double used = filled(input ? s.H : s.P, method.out) * filled(input ? s.W : s.Q, method.out) *
-                      filled(s.C, table->lanes) * filled(s.K, table->lanes);
-  return (method.out == 4 ? 2.0 : 1.4) * used;
+  const auto inside = [](int64_t from, int64_t to) {  // of 3 taps at each of `to` places
+    return from >= to + 2 ? 1.0 : static_cast<double>(3 * to - 2) / static_cast<double>(3 * to);
+  };
+  const double used =
+      filled(height, method.out) * filled(width, method.out) * filled(s.C, table->lanes) *
+      filled(s.K, table->lanes) *
+      (weight ? 1 : inside(input ? s.P : s.H, height) * inside(input ? s.Q : s.W, width));
+  // In units of one multiply-add: all products of a tile, its transforms, and a filter's transform.
+  const bool four = method.out == 4;
+  const auto c = static_cast<double>(s.C), k = static_cast<double>(s.K);
+  const double products = (four ? 36 : 16) * c * k, ends = (four ? 200 : 90) * (c + k);
+  const double filters = (four ? 170 : 75) * c * k;
+  const double tiles =
+      static_cast<double>(s.N * blocks(height, method.out) * blocks(width, method.out));
+  const double share = tiles * products / (tiles * (products + ends) + filters);
+  const bool wide = instruction_set() == InstructionSet::kAvx512;
+  const double best = weight ? (wide ? 2.6 : 1.6) : wide ? 3.1 : 2.2;
+  return std::max(0.01, (four ? 1 : 0.66) * best * used * share);
 }
 
 void add(const char* operation, const Method& method) {

@@ -1,10 +1,9 @@
 // The `direct` convolution kernels against the reference: few channels and blocks, every kind of
 // window, stride and padding, ends, several bands and parts, and both vector widths.
+#include <gtest/gtest.h>
 #include <striate/kernels/conv2d.h>
 #include <striate/kernels/instruction_set.h>
 #include <striate/tests/kernel_table.h>
-
-#include <gtest/gtest.h>
 
 #include <cmath>
 
@@ -37,8 +36,7 @@ std::vector<Case> cases_of(const Sizes& s) {
   options.bias = s.bias;
   std::vector<Output> gradients = {w};
   if (s.bias) gradients.push_back(Shape{s.k});
-  cases.push_back(
-      Case::of("conv2d_backward_weight", options, {x, y, Input::like(w)}, gradients));
+  cases.push_back(Case::of("conv2d_backward_weight", options, {x, y, Input::like(w)}, gradients));
   return cases;
 }
 
@@ -54,8 +52,8 @@ std::vector<Sizes> sizes() {
     all.push_back({3, 12, 13, c, 24, 7, 2, 3, 1, Activation::kRelu, true, true});
     all.push_back({2, 5, 5, c, 8, 3, 2, "same", 1, Activation::kSigmoid, false, false});
     all.push_back({1, 3, 3, c, 8, 3, 3, Padding()});
-    all.push_back({1, 1, 1, c, 8, 3, 1, 1});    // taps that no pixel reaches
-    all.push_back({1, 2, 2, c, 8, 3, 1, 4});    // outputs that see only padding
+    all.push_back({1, 1, 1, c, 8, 3, 1, 1});  // taps that no pixel reaches
+    all.push_back({1, 2, 2, c, 8, 3, 1, 4});  // outputs that see only padding
     all.push_back({2, 9, 9, c, 10, 3, 1, 2, 2});
     all.push_back({0, 5, 5, c, 8});
   }

@@ -14,20 +14,21 @@ struct Finish {
   const float* bias = nullptr;      // [K], may be null
   const float* residual = nullptr;  // lies like the output, may be null
   Activation activation = Activation::kNone;
-  float slope = 0;                    // of leaky_relu
+  float slope = 0;                  // of leaky_relu
   float (*curve)(float) = nullptr;  // of sigmoid and tanh, one number at a time
 };
 
-/// A 3x3 convolution of stride 1 in Winograd's form, and how it is divided. Backward to the input is
-/// the same on dy with `flipped` filters: rotated by 180 degrees, input and output channels swapped.
+/// A 3x3 convolution of stride 1 in Winograd's form, and how it is divided. Backward to the input
+/// is the same on dy with `flipped` filters: rotated by 180 degrees, input and output channels
+/// swapped.
 struct WinogradPlan {
   int64_t n, in_h, in_w, in_c, out_h, out_w, out_c, top, left;
   bool flipped = false;
   bool bias = false;  // backward_weight: sum dy too
   int workers = 1;    // at most so many run at once
   // Set by plan():
-  int64_t chunk = 0;     // tiles transformed and multiplied together
-  int64_t parts = 0;     // backward_weight: partial sums over chunks, 0: none
+  int64_t chunk = 0;        // tiles transformed and multiplied together
+  int64_t parts = 0;        // backward_weight: partial sums over chunks, 0: none
   bool by_filters = false;  // forward: all tiles first, then filters in groups
   int64_t workspace = 0;    // bytes
 };

@@ -1,13 +1,15 @@
 // The gradient of the filters of any window and stride, as sums over pixels in blocked layouts.
 //
-//   dw[k,r,s,c] = sum over n,p,q of x[n, p*stride - top + r*dilation, q*stride - left + s*dilation, c]
+//   dw[k,r,s,c] = sum over n,p,q of x[n, p*stride - top + r*dilation, q*stride - left + s*dilation,
+//   c]
 //                 * dy[n,p,q,k]
 //
 // For each place (r, s) in the window this is the product of a block of input channels, pixels of
-// some rows, and the gradients of the same pixels: a block of channels by filters stays in registers
-// while a band of rows, small enough for the first cache, runs by. Where dw is small, a fixed number
-// of parts of the images is summed apart, each with a few images near a core at a time; else each
-// thread owns squares of channel by filter blocks. Neither depends on the number of threads.
+// some rows, and the gradients of the same pixels: a block of channels by filters stays in
+// registers while a band of rows, small enough for the first cache, runs by. Where dw is small, a
+// fixed number of parts of the images is summed apart, each with a few images near a core at a
+// time; else each thread owns squares of channel by filter blocks. Neither depends on the number of
+// threads.
 #pragma once
 
 #include <striate/kernels/simd/conv_kernels.h>
@@ -22,7 +24,7 @@ template <class V>
 struct DirectBackwardWeight {
   static constexpr int64_t kLanes = V::kLanes, kTap = kLanes * kLanes;
   static constexpr int64_t kColumns = Gemm<V>::kWideColumns;
-  static constexpr int64_t kBand = 16 * 1024 / 4;    // floats of dy that run by together
+  static constexpr int64_t kBand = 16 * 1024 / 4;     // floats of dy that run by together
   static constexpr int64_t kImages = 384 * 1024 / 4;  // of x and dy that stay near a core
   static constexpr int64_t kSmall = 768 * 1024 / 4;   // of dw that may be had several times
 
@@ -34,9 +36,9 @@ struct DirectBackwardWeight {
           k_groups(ceil_div(k_blocks, kColumns)),
           dw(k_blocks * c_blocks * p.window_h * p.window_w * kTap),
           sums(ceil_div(k_blocks * kLanes, kLine) * kLine),
-          batch(std::max<int64_t>(1, kImages / ((c_blocks * p.in_h * p.in_w +
-                                                 k_blocks * p.out_h * p.out_w) *
-                                                kLanes))) {}
+          batch(std::max<int64_t>(
+              1,
+              kImages / ((c_blocks * p.in_h * p.in_w + k_blocks * p.out_h * p.out_w) * kLanes))) {}
     int64_t squares() const { return c_blocks * k_groups; }
   };
 
@@ -80,7 +82,7 @@ struct DirectBackwardWeight {
         if (c == 0 && p.bias)
           for (int64_t k = 0; k < k1 - k0; ++k)
             add_pixels<V>(gradient + k * y_plane + row * y_row, (last - row) * p.out_w,
-                       sums + (k0 + k) * kLanes);
+                          sums + (k0 + k) * kLanes);
         for (int64_t tap = 0; tap < taps; ++tap) {
           const int64_t h = tap / p.window_w * p.dilation_h - p.top;
           const int64_t w = tap % p.window_w * p.dilation_w - p.left;

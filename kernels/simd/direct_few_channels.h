@@ -118,10 +118,10 @@ struct DirectFewChannels {
 
   static void plan_backward_weight(DirectPlan& p) {
     const Sizes s(p);
-    p.parts = std::clamp<int64_t>(std::min<int64_t>(16, (1 << 20) / s.dw), 1,
-                                  std::max<int64_t>(1, p.n));
-    p.workspace = 4 * (s.table + p.parts * (s.sums + (p.parts > 1 ? s.dw : 0)) +
-                       p.workers * s.scratch);
+    p.parts =
+        std::clamp<int64_t>(std::min<int64_t>(16, (1 << 20) / s.dw), 1, std::max<int64_t>(1, p.n));
+    p.workspace =
+        4 * (s.table + p.parts * (s.sums + (p.parts > 1 ? s.dw : 0)) + p.workers * s.scratch);
   }
 
   static void backward_weight(const DirectPlan& p, const float* x, const float* dy, float* dw,

@@ -3,9 +3,9 @@
 //   C[m][n] (+)= sum over o < outer, i < inner of A[m][o, i] * B[o, i][n]
 //
 // One block of C, M rows by N vectors of columns, stays in registers while the sum runs. Each step
-// loads N vectors of B and M numbers of A, each of which is spread over a vector and multiplied with
-// all N: M + N loads for M * N multiply-adds. Where A's rows lie is what distinguishes the callers:
-// a constant number of floats apart, or anywhere, with their offsets in `rows`.
+// loads N vectors of B and M numbers of A, each of which is spread over a vector and multiplied
+// with all N: M + N loads for M * N multiply-adds. Where A's rows lie is what distinguishes the
+// callers: a constant number of floats apart, or anywhere, with their offsets in `rows`.
 //
 // A sum is never divided among threads and always runs in the same order, so results do not depend
 // on the sizes of blocks. The scheme is that of Goto and van de Geijn, "Anatomy of
@@ -38,7 +38,7 @@ template <class V>
 struct Gemm {
   using Reg = typename V::Reg;
   static constexpr int kLanes = V::kLanes;
-  static constexpr int kRows = V::kRegisters == 32 ? 12 : 6;   // with up to 2 columns
+  static constexpr int kRows = V::kRegisters == 32 ? 12 : 6;  // with up to 2 columns
   static constexpr int kColumns = 2;
   static constexpr int kWideRows = V::kRegisters == 32 ? 8 : 4;  // with up to 3 columns
   static constexpr int kWideColumns = 3;

@@ -13,8 +13,8 @@ inline constexpr int64_t kLine = 16;  // floats of a cache line
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Call `body(worker, i)` for each i in [0, count): a worker takes the next when it has done one, so
-/// that a disturbed core does less. Which worker does i must not change the result.
+/// Call `body(worker, i)` for each i in [0, count): a worker takes the next when it has done one,
+/// so that a disturbed core does less. Which worker does i must not change the result.
 template <class Body>
 void share_work(int workers, int64_t count, const Body& body) {
   std::atomic<int64_t> next{0};
@@ -55,8 +55,8 @@ void add_parts(const DirectPlan& p, const float* partial, int64_t floats, float*
   });
 }
 
-/// Write zeros over the lanes of the last of the K / lanes blocks that are no filter, which infinite
-/// inputs may have made NaN. A block has `vectors` vectors.
+/// Write zeros over the lanes of the last of the K / lanes blocks that are no filter, which
+/// infinite inputs may have made NaN. A block has `vectors` vectors.
 template <class V>
 void clear_padding(float* dw, int64_t filters, int64_t vectors) {
   const int64_t used = filters % V::kLanes;

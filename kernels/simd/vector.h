@@ -1,8 +1,8 @@
 // The vector types of the convolution kernels: all intrinsics are behind these two.
 //
 // A kernel is a template over one of them and is compiled once in kernels/avx2/ and once in
-// kernels/avx512/. Everything in kernels/simd/ that makes code is such a template, so that no symbol
-// compiled for a wide instruction set can stand in for one that must run everywhere.
+// kernels/avx512/. Everything in kernels/simd/ that makes code is such a template, so that no
+// symbol compiled for a wide instruction set can stand in for one that must run everywhere.
 #pragma once
 
 #include <immintrin.h>

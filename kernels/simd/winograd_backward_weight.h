@@ -4,10 +4,10 @@
 //   Z = A dy A^T of the gradients    [f][K / lanes][chunk][lanes]
 //   dU[f] = V[f]^T * Z[f], summed over all tiles, then dw = G^T dU G once
 //
-// Two ways to divide the sum. In parts, where dU is small: a fixed number of parts of the tiles, each
-// with its own dU that stays in a core's cache, is added up at the end. Shared: V and Z of many tiles
-// are made first and each thread then owns squares of channels by filters. Neither depends on the
-// number of threads, so nor does a bit of the result. db is summed while dy is read.
+// Two ways to divide the sum. In parts, where dU is small: a fixed number of parts of the tiles,
+// each with its own dU that stays in a core's cache, is added up at the end. Shared: V and Z of
+// many tiles are made first and each thread then owns squares of channels by filters. Neither
+// depends on the number of threads, so nor does a bit of the result. db is summed while dy is read.
 #pragma once
 
 #include <striate/kernels/simd/conv_kernels.h>
@@ -21,10 +21,10 @@ namespace striate::kernels::simd {
 template <class V, template <class> class Transform>
 struct WinogradBackwardWeight : WinogradTiles<V, Transform> {
   using Tiles = WinogradTiles<V, Transform>;
+  using Tiles::kCount, Tiles::kIn, Tiles::kLanes, Tiles::kOut;
   using typename Tiles::Grid;
   using typename Tiles::Reg;
   using typename Tiles::T;
-  using Tiles::kCount, Tiles::kIn, Tiles::kLanes, Tiles::kOut;
 
   static constexpr int64_t kSide = 64 / kLanes;  // blocks of a square's side
   static constexpr int64_t kTap = kLanes * kLanes;
@@ -59,8 +59,8 @@ struct WinogradBackwardWeight : WinogradTiles<V, Transform> {
     static int64_t full_square() { return Square{0, kSide, 0, kSide}.floats(); }
     int64_t sums() const { return ceil_div(k_blocks * kLanes, kLine) * kLine; }
   };
-  static constexpr int64_t kShared = (8 << 20) / 4;   // floats of V and Z made at a time
-  static constexpr int64_t kCache = 640 * 1024 / 4;   // of V and Z of one chunk, in parts
+  static constexpr int64_t kShared = (8 << 20) / 4;  // floats of V and Z made at a time
+  static constexpr int64_t kCache = 640 * 1024 / 4;  // of V and Z of one chunk, in parts
 
   static void plan(WinogradPlan& p) {
     const int64_t c = Tiles::blocks(p.in_c) * kLanes, k = Tiles::blocks(p.out_c) * kLanes;
@@ -102,8 +102,8 @@ struct WinogradBackwardWeight : WinogradTiles<V, Transform> {
       }
   }
 
-  /// Make the filters of channel block `c` and filter block `k` of a square, from the sum of `parts`
-  /// dU that lie `part` floats apart.
+  /// Make the filters of channel block `c` and filter block `k` of a square, from the sum of
+  /// `parts` dU that lie `part` floats apart.
   static void weights(const WinogradPlan& p, const Sizes& s, const Square& q, int64_t c, int64_t k,
                       const float* du, int64_t parts, int64_t part, float* dw) {
     const int64_t c_used = std::min<int64_t>(kLanes, p.in_c - (q.c0 + c) * kLanes);

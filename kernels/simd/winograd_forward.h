@@ -5,10 +5,10 @@
 //   M[f] = V[f] * U[f], summed over channels       [f][columns][chunk][lanes]
 //   y = act(A^T M A + bias + residual)
 //
-// Two orders. By tiles: all U first, then each thread takes chunks of tiles whose V and M stay in its
-// cache and reads U for each chunk. By filters: all V first, then each thread takes groups of filters,
-// makes their U and multiplies all tiles; so U, four times as large as the weights, never leaves the
-// cache. The latter is for many channels and few tiles. Both add up in the same order.
+// Two orders. By tiles: all U first, then each thread takes chunks of tiles whose V and M stay in
+// its cache and reads U for each chunk. By filters: all V first, then each thread takes groups of
+// filters, makes their U and multiplies all tiles; so U, four times as large as the weights, never
+// leaves the cache. The latter is for many channels and few tiles. Both add up in the same order.
 //
 // A tile spreads a NaN or infinity of its input over all of its outputs, and Inf - Inf makes NaN of
 // infinities: where the direct sum has one non-finite value, up to m x m values around it are NaN.
@@ -26,17 +26,17 @@ namespace striate::kernels::simd {
 template <class V, template <class> class Transform>
 struct WinogradForward : WinogradTiles<V, Transform> {
   using Tiles = WinogradTiles<V, Transform>;
+  using Tiles::kCount, Tiles::kIn, Tiles::kLanes, Tiles::kOut;
   using typename Tiles::Grid;
   using typename Tiles::Place;
   using typename Tiles::Reg;
   using typename Tiles::T;
-  using Tiles::kCount, Tiles::kIn, Tiles::kLanes, Tiles::kOut;
 
-  static constexpr int64_t kColumns = 32 / kLanes;    // filter blocks multiplied together
+  static constexpr int64_t kColumns = 32 / kLanes;   // filter blocks multiplied together
   static constexpr int64_t kCache = 640 * 1024 / 4;  // floats of V and M that stay near a core
 
-  static constexpr int64_t kShared = (8 << 20) / 4;     // of V of the tiles in work, by filters
-  static constexpr int64_t kFilters = 384 * 1024 / 4;   // of U made at a time, by filters
+  static constexpr int64_t kShared = (8 << 20) / 4;    // of V of the tiles in work, by filters
+  static constexpr int64_t kFilters = 384 * 1024 / 4;  // of U made at a time, by filters
 
   /// All sizes that follow from a plan, in floats.
   struct Sizes {
@@ -120,8 +120,9 @@ struct WinogradForward : WinogradTiles<V, Transform> {
           T::weight(t[row], u);
 #pragma GCC unroll 8
           for (int column = 0; column < kIn; ++column)
-            V::store(to + (row * kIn + column) * s.weight_apart + ((c - begin) * kLanes + i) * kLanes,
-                     u[column]);
+            V::store(
+                to + (row * kIn + column) * s.weight_apart + ((c - begin) * kLanes + i) * kLanes,
+                u[column]);
         }
       }
     }
@@ -219,8 +220,8 @@ struct WinogradForward : WinogradTiles<V, Transform> {
 
     const auto store = [&](int64_t i, int64_t group, const float* m) {
       for (int64_t j = 0; j < columns_of(group); ++j)
-        outputs(p, s, i * p.chunk, tiles_of(i), m + j * p.chunk * kLanes, group * kColumns + j, bias,
-                f, y);
+        outputs(p, s, i * p.chunk, tiles_of(i), m + j * p.chunk * kLanes, group * kColumns + j,
+                bias, f, y);
     };
 
     if (p.by_filters) {

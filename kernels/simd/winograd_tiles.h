@@ -84,8 +84,8 @@ struct WinogradTiles {
   }
 
   /// Transform `count` tiles from `first` on. A square begins `top` rows above and `left` columns
-  /// left of its tile's first output; what lies outside the image is zero. `sums`, if not null, gets
-  /// the sum of all values read, [blocks][lanes].
+  /// left of its tile's first output; what lies outside the image is zero. `sums`, if not null,
+  /// gets the sum of all values read, [blocks][lanes].
   template <int kFrom, void (*kTransform)(const Reg*, Reg*), bool kSum>
   static void squares(const TiledImage& image, const Grid& grid, int64_t top, int64_t left,
                       int64_t first, int64_t count, int64_t chunk, float* to, float* sums) {
