@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace striate {
@@ -22,12 +23,30 @@ struct NamedFunction {
   LossFunction function;
 };
 
+/// Give a function of the user's own a name: models record it, and `find_loss` and `find_metric`
+/// find it. A later function of the same name replaces it.
+void register_function(const std::string& name, LossFunction function);
+
 /// Find a loss by name ("sparse_categorical_crossentropy") or {"type": "SparseCategoricalCrossentropy",
 /// "from_logits": false, ...}. Throws ShapeError with the names that exist.
 NamedFunction find_loss(const Json& config);
 /// Find a metric: accuracy, top_k_accuracy ({"type": "TopKAccuracy", "k": 5}), or a loss's name.
 /// `accuracy` looks at the shapes: integer labels, one-hot rows, or one probability.
 NamedFunction find_metric(const Json& config);
+
+/// A loss in the options of `Model::compile`: a function, or what `find_loss` takes.
+struct Loss : NamedFunction {
+  Loss(NamedFunction function) : NamedFunction(std::move(function)) {}      // NOLINT
+  Loss(const char* name) : NamedFunction(find_loss(Json(name))) {}          // NOLINT
+  Loss(const Json& config) : NamedFunction(find_loss(config)) {}            // NOLINT
+};
+
+/// A metric in the options of `Model::compile`: a function, or what `find_metric` takes.
+struct Metric : NamedFunction {
+  Metric(NamedFunction function) : NamedFunction(std::move(function)) {}    // NOLINT
+  Metric(const char* name) : NamedFunction(find_metric(Json(name))) {}      // NOLINT
+  Metric(const Json& config) : NamedFunction(find_metric(config)) {}        // NOLINT
+};
 
 std::vector<const Schema*> loss_schemas();
 std::vector<const Schema*> metric_schemas();

@@ -6,6 +6,7 @@
 #include <striate/layers/shape_ops.h>
 
 #include <map>
+#include <mutex>
 
 namespace striate {
 namespace {
@@ -137,11 +138,27 @@ const std::vector<Kind>& metrics() {
   return all;
 }
 
+struct UserFunctions {
+  std::mutex mutex;
+  std::map<std::string, LossFunction> by_name;
+};
+
+UserFunctions& user_functions() {
+  static UserFunctions all;
+  return all;
+}
+
 NamedFunction find(const std::vector<Kind>& kinds, const Json& config, const char* what) {
   std::string wanted = config.is_string() ? config.as_string() : config["type"].as_string();
   if (wanted == "mse") wanted = "mean_squared_error";
   if (wanted == "acc") wanted = "accuracy";
   std::string names;
+  {
+    const std::lock_guard<std::mutex> lock(user_functions().mutex);
+    const auto found = user_functions().by_name.find(wanted);
+    if (found != user_functions().by_name.end())
+      return {wanted, Json::object({{"type", wanted}}), found->second};
+  }
   for (const Kind& kind : kinds) {
     names += (names.empty() ? "" : ", ") + kind.name;
     if (wanted != kind.name && wanted != kind.schema.name) continue;
@@ -155,7 +172,7 @@ NamedFunction find(const std::vector<Kind>& kinds, const Json& config, const cha
     return {kind.name, full, kind.make(read)};
   }
   throw ShapeError(std::string(what) + " must be a function or one of " + names,
-                   "'" + wanted + "'");
+                   "'" + wanted + "'", "Register a function of your own under that name first");
 }
 
 std::vector<const Schema*> schemas_of(const std::vector<Kind>& kinds) {
@@ -165,6 +182,11 @@ std::vector<const Schema*> schemas_of(const std::vector<Kind>& kinds) {
 }
 
 }  // namespace
+
+void register_function(const std::string& name, LossFunction function) {
+  const std::lock_guard<std::mutex> lock(user_functions().mutex);
+  user_functions().by_name[name] = std::move(function);
+}
 
 NamedFunction find_loss(const Json& config) { return find(losses(), config, "a loss"); }
 

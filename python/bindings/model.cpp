@@ -7,19 +7,25 @@
 namespace striate {
 namespace {
 
-/// A name, {"type": ...}, or a Python function of (targets, output) as (function, name or None).
-NamedFunction function_of(const py::handle& given, NamedFunction (*find)(const Json&)) {
-  if (!py::isinstance<py::tuple>(given)) return find(to_json(given));
-  const auto pair = given.cast<py::tuple>();
-  const auto function = std::make_shared<py::object>(pair[0].cast<py::object>());
-  NamedFunction named;
-  named.name = py::str(py::getattr(*function, "__name__", py::str("function")));
-  if (!pair[1].is_none())
-    named.config = Json::object({{"type", "registered"}, {"name", pair[1].cast<std::string>()}});
-  named.function = [function](const Value& targets, const Value& output) {
+LossFunction from_python(const py::object& given) {
+  // The last holder may let go of it in a thread without the interpreter's lock.
+  const std::shared_ptr<py::object> function(new py::object(given), [](py::object* object) {
+    const py::gil_scoped_acquire gil;
+    delete object;
+  });
+  return [function](const Value& targets, const Value& output) {
     const py::gil_scoped_acquire gil;
     return (*function)(targets, output).cast<Value>();
   };
+}
+
+/// A name, {"type": ...}, or a Python function of (targets, output).
+NamedFunction function_of(const py::handle& given, NamedFunction (*find)(const Json&)) {
+  if (!PyCallable_Check(given.ptr())) return find(to_json(given));
+  const auto function = py::reinterpret_borrow<py::object>(given);
+  NamedFunction named;
+  named.name = py::str(py::getattr(function, "__name__", py::str("function")));
+  named.function = from_python(function);
   return named;
 }
 
@@ -131,6 +137,9 @@ void bind_models(py::module_& module) {
              return to_python(m.load_weights(path, partial));
            },
            py::arg("path"), py::arg("partial") = false);
+  module.def("register_function", [](const std::string& name, const py::object& function) {
+    register_function(name, from_python(function));
+  });
   module.def("zoo_names", zoo::names);
   module.def("zoo_make",
              [](const std::string& name, const std::vector<int64_t>& shape, int64_t classes) {

@@ -8,7 +8,7 @@ import numpy as np
 
 from striate import _striate, ops
 from striate.errors import DTypeError, Error, ShapeError
-from striate.registered import Input, RegisteredLayer, layer_classes, registered_function
+from striate.registered import RegisteredLayer
 
 Tensor, Value = _striate.Tensor, _striate.Value
 
@@ -50,12 +50,10 @@ def _need_samples(arrays, what):
 
 
 def _function(given):
-    """Return what the bindings take of a loss or metric: a config, or (function, name)."""
-    if callable(given) and not hasattr(given, "get_config"):
-        return (given, getattr(given, "striate_name", None))
-    if isinstance(given, str) and registered_function(given):
-        return (registered_function(given), given)
-    return given.get_config() if hasattr(given, "get_config") else given
+    """Return what the bindings take of a loss or metric: a name, a config, or a function."""
+    if hasattr(given, "get_config"):
+        return given.get_config()
+    return getattr(given, "striate_name", given)
 
 
 class TrainStep:

@@ -224,9 +224,6 @@ def Input(shape, dtype="float32", name="input"):  # noqa: N802
     return _striate.input_value([None, *shape], dtype, name)
 
 
-_registered_functions: dict = {}
-
-
 def register(name):
     """Give a loss or metric function a name under which files record it.
 
@@ -237,13 +234,8 @@ def register(name):
     """
 
     def decorate(function):
-        _registered_functions[name] = function
+        _striate.register_function(name, function)
         function.striate_name = name
         return function
 
     return decorate
-
-
-def registered_function(name):
-    """Return the function registered under a name, or None."""
-    return _registered_functions.get(name)
