@@ -2,8 +2,8 @@
 #pragma once
 
 #include <striate/core/json.h>
-#include <striate/layers/graph/options.h>
 #include <striate/layers/graph/graph.h>
+#include <striate/layers/graph/options.h>
 
 #include <functional>
 #include <string>
@@ -36,16 +36,16 @@ NamedFunction find_metric(const Json& config);
 
 /// A loss in the options of `Model::compile`: a function, or what `find_loss` takes.
 struct Loss : NamedFunction {
-  Loss(NamedFunction function) : NamedFunction(std::move(function)) {}      // NOLINT
-  Loss(const char* name) : NamedFunction(find_loss(Json(name))) {}          // NOLINT
-  Loss(const Json& config) : NamedFunction(find_loss(config)) {}            // NOLINT
+  Loss(NamedFunction function) : NamedFunction(std::move(function)) {}  // NOLINT
+  Loss(const char* name) : NamedFunction(find_loss(Json(name))) {}      // NOLINT
+  Loss(const Json& config) : NamedFunction(find_loss(config)) {}        // NOLINT
 };
 
 /// A metric in the options of `Model::compile`: a function, or what `find_metric` takes.
 struct Metric : NamedFunction {
-  Metric(NamedFunction function) : NamedFunction(std::move(function)) {}    // NOLINT
-  Metric(const char* name) : NamedFunction(find_metric(Json(name))) {}      // NOLINT
-  Metric(const Json& config) : NamedFunction(find_metric(config)) {}        // NOLINT
+  Metric(NamedFunction function) : NamedFunction(std::move(function)) {}  // NOLINT
+  Metric(const char* name) : NamedFunction(find_metric(Json(name))) {}    // NOLINT
+  Metric(const Json& config) : NamedFunction(find_metric(config)) {}      // NOLINT
 };
 
 std::vector<const Schema*> loss_schemas();

@@ -15,15 +15,17 @@
 namespace striate {
 
 /// How a model is trained: the arguments of `Model::compile`.
+///   {.optimizer = Adam{.learning_rate = 0.01}, .losses = {"mean_squared_error"}}
 struct CompileOptions {
-  std::shared_ptr<Optimizer> optimizer;
-  std::vector<NamedFunction> losses;          // one per output, or one for all
-  std::vector<double> loss_weights;           // empty: all 1
-  std::vector<NamedFunction> metrics;         // of the first output
+  std::shared_ptr<Optimizer> optimizer = {};  // none: Adam
+  std::vector<Loss> losses = {};              // one per output, or one for all
+  std::vector<double> loss_weights = {};      // empty: all 1
+  std::vector<Metric> metrics = {};           // of the first output
   std::string device = "auto";
   std::string precision = "float32";
   bool check_numerics = false;
-  bool exact = false;
+  bool exact = false;             // decline Winograd with large tiles
+  bool same_for_threads = false;  // decline kernels whose bits depend on the number of threads
   int shards = 1;
   uint64_t seed = current_seed();
 };

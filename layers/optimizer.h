@@ -31,6 +31,9 @@ class Schedule {
   std::function<double(int64_t)> rate_;
 };
 
+class Optimizer;
+
+/// Stochastic gradient descent, with momentum where it is not 0.
 struct SGD {
   Json learning_rate = 0.01;  // a number or a schedule
   double momentum = 0;
@@ -38,8 +41,11 @@ struct SGD {
   double weight_decay = 0;
   double clipvalue = 0;        // limit of each gradient element; 0: none
   double global_clipnorm = 0;  // limit of the norm of all gradients together; 0: none
+
+  operator std::shared_ptr<Optimizer>() const;  // NOLINT: options become an optimizer
 };
 
+/// Adam (Kingma and Ba 2015).
 struct Adam {
   Json learning_rate = 0.001;
   double beta_1 = 0.9, beta_2 = 0.999;
@@ -47,8 +53,11 @@ struct Adam {
   double weight_decay = 0;
   double clipvalue = 0;
   double global_clipnorm = 0;
+
+  operator std::shared_ptr<Optimizer>() const;  // NOLINT: options become an optimizer
 };
 
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 struct AdamW {
   Json learning_rate = 0.001;
   double beta_1 = 0.9, beta_2 = 0.999;
@@ -56,6 +65,8 @@ struct AdamW {
   double weight_decay = 0.004;
   double clipvalue = 0;
   double global_clipnorm = 0;
+
+  operator std::shared_ptr<Optimizer>() const;  // NOLINT: options become an optimizer
 };
 
 /// A registered kind of optimizer.

@@ -81,6 +81,10 @@ std::shared_ptr<Optimizer> Optimizer::make(const Json& config) {
   return make(config["type"].as_string(), options);
 }
 
+SGD::operator std::shared_ptr<Optimizer>() const { return Optimizer::make(*this); }
+Adam::operator std::shared_ptr<Optimizer>() const { return Optimizer::make(*this); }
+AdamW::operator std::shared_ptr<Optimizer>() const { return Optimizer::make(*this); }
+
 std::shared_ptr<Optimizer> Optimizer::make(const SGD& options) {
   return make("SGD", types().at("SGD").schema.write(&options));
 }

@@ -1,0 +1,77 @@
+// Trains a small CNN on Fashion-MNIST: train --data FOLDER --seed 1 --steps 200 --out FILE
+//
+// twin.py does the same in Python; the two files are equal byte for byte.
+#include "idx.h"
+
+#include <striate/striate.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr int64_t kBatch = 32;
+
+striate::Model make_model() {
+  using namespace striate;
+  return Sequential({
+      Input{{28, 28, 1}},
+      Rescale{.scale = 1.0 / 255},
+      Conv2D{.filters = 8, .kernel_size = 3, .padding = "same", .activation = "relu"},
+      MaxPool2D{.pool_size = 2},
+      Conv2D{.filters = 16, .kernel_size = 3, .use_bias = false},
+      BatchNormalization{},
+      ReLU{},
+      MaxPool2D{.pool_size = 2},
+      Flatten{},
+      Dropout{.rate = 0.25},
+      Dense{.units = 10},
+  });
+}
+
+void train(const std::string& data, uint64_t seed, int64_t steps, const std::string& out) {
+  const striate::Tensor images = read_idx(data + "/train-images-idx3-ubyte.gz");
+  const striate::Tensor bytes = read_idx(data + "/train-labels-idx1-ubyte.gz");
+  const int64_t count = images.shape()[0];
+  const striate::Tensor x = images.reshape({count, 28, 28, 1});
+  const std::vector<uint8_t> labels = bytes.to_vector<uint8_t>();
+  const striate::Tensor y = striate::Tensor::from<int64_t>({count}, {labels.begin(), labels.end()});
+
+  striate::set_seed(seed);
+  striate::Model model = make_model();
+  model.compile({.optimizer = striate::Adam{.learning_rate = 1e-3},
+                 .losses = {"sparse_categorical_crossentropy"},
+                 .metrics = {"accuracy"}});
+  const int64_t batches = count / kBatch;
+  for (int64_t step = 0; step < steps; ++step) {
+    const int64_t first = step % batches * kBatch, last = first + kBatch;
+    const auto result = model.train_batch({x.rows(first, last)}, {y.rows(first, last)});
+    if (step % 50 == 49 || step + 1 == steps)
+      std::printf("step %lld: loss %.4f, accuracy %.4f\n", static_cast<long long>(step + 1),
+                  result.loss, result.metrics[0]);
+  }
+  model.save(out);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::string> options = {{"--seed", "1"}, {"--steps", "200"}};
+  for (int i = 1; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
+  if (argc % 2 == 0 || options["--data"].empty() || options["--out"].empty()) {
+    std::cerr << "usage: train --data FOLDER --out FILE [--seed N] [--steps N]\n";
+    return 2;
+  }
+  try {
+    train(options["--data"], std::stoull(options["--seed"]), std::stoll(options["--steps"]),
+          options["--out"]);
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+}
