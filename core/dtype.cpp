@@ -1,5 +1,4 @@
 #include <striate/core/dtype.h>
-
 #include <striate/core/error.h>
 
 #include <array>
@@ -42,9 +41,10 @@ const char* name_of(DType dtype) { return kInfo[static_cast<size_t>(dtype)].name
 DType dtype_from_name(const std::string& name) {
   for (size_t i = 0; i < kInfo.size(); ++i)
     if (name == kInfo[i].name) return static_cast<DType>(i);
-  throw DTypeError("the element type must be one of float32, float16, bfloat16, uint8, int32, "
-                   "int64, bool, float64",
-                   "'" + name + "'");
+  throw DTypeError(
+      "the element type must be one of float32, float16, bfloat16, uint8, int32, "
+      "int64, bool, float64",
+      "'" + name + "'");
 }
 
 bool is_floating(DType dtype) {

@@ -1,6 +1,5 @@
-#include <striate/core/layout.h>
-
 #include <striate/core/error.h>
+#include <striate/core/layout.h>
 
 #include <cctype>
 #include <vector>

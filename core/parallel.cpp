@@ -1,8 +1,6 @@
-#include <striate/core/parallel.h>
-
-#include <striate/core/error.h>
-
 #include <sched.h>
+#include <striate/core/error.h>
+#include <striate/core/parallel.h>
 
 #include <atomic>
 #include <cstdlib>

@@ -27,7 +27,9 @@ void parallel_for(int64_t count, const Body& body) {
 template <class Body>
 void parallel_ranges(int64_t count, int64_t grain, const Body& body) {
   if (count <= 0) return;
-  const int64_t pieces = count / grain < 1 ? 1 : count / grain < threads() ? count / grain : threads();
+  const int64_t pieces = count / grain < 1           ? 1
+                         : count / grain < threads() ? count / grain
+                                                     : threads();
   parallel_for(pieces, [&](int64_t i) { body(count * i / pieces, count * (i + 1) / pieces); });
 }
 

@@ -1,6 +1,5 @@
-#include <striate/core/shape.h>
-
 #include <striate/core/error.h>
+#include <striate/core/shape.h>
 
 #include <algorithm>
 
@@ -15,9 +14,7 @@ Shape::Shape(const int64_t* begin, const int64_t* end) {
     if (d < kUnknown) throw ShapeError("sizes must not be negative", to_string());
 }
 
-bool Shape::is_known() const {
-  return std::find(begin(), end(), kUnknown) == end();
-}
+bool Shape::is_known() const { return std::find(begin(), end(), kUnknown) == end(); }
 
 int64_t Shape::elements() const {
   if (!is_known()) throw ShapeError("the number of elements needs a known shape", to_string());

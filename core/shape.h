@@ -17,7 +17,8 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> dims) : Shape(dims.begin(), dims.end()) {}
-  explicit Shape(const std::vector<int64_t>& dims) : Shape(dims.data(), dims.data() + dims.size()) {}
+  explicit Shape(const std::vector<int64_t>& dims)
+      : Shape(dims.data(), dims.data() + dims.size()) {}
   /// Throws ShapeError for more than eight sizes, or one below -1.
   Shape(const int64_t* begin, const int64_t* end);
 

@@ -1,6 +1,5 @@
-#include <striate/kernels/impl.h>
-
 #include <striate/core/parallel.h>
+#include <striate/kernels/impl.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -65,8 +64,7 @@ Register::Register(Entry entry) {
   lists().entries[operation].push_back(std::make_unique<Entry>(std::move(entry)));
 }
 
-RegisterCost::RegisterCost(const std::string& operation,
-                           std::function<Cost(const Problem&)> cost) {
+RegisterCost::RegisterCost(const std::string& operation, std::function<Cost(const Problem&)> cost) {
   lists().costs[operation] = std::move(cost);
 }
 
@@ -145,7 +143,8 @@ Choice choose(const Problem& problem) {
   const bool is_forced = wanted != "auto" && (named || own_rule);
   if (is_forced && !named) {
     std::string names;
-    for (const Candidate& c : choice.candidates) names += (names.empty() ? "" : ", ") + c.entry->name;
+    for (const Candidate& c : choice.candidates)
+      names += (names.empty() ? "" : ", ") + c.entry->name;
     throw KernelError("no entry '" + wanted + "' for " + problem.operation, "entries " + names);
   }
   for (Candidate& candidate : choice.candidates) {
@@ -162,7 +161,7 @@ Choice choose(const Problem& problem) {
       continue;
     }
     choice.entry = candidate.entry;
-    choice.why = is_forced ? "forced by '" + rules + "'"
+    choice.why = is_forced                       ? "forced by '" + rules + "'"
                  : choice.candidates.size() == 1 ? "the only entry"
                                                  : "lowest estimate of those that accept";
     if (choice.prepared.inputs.empty()) choice.prepared.inputs.resize(problem.inputs.size());
@@ -170,7 +169,8 @@ Choice choose(const Problem& problem) {
     return choice;
   }
   std::string reasons;
-  for (const Candidate& c : choice.candidates) reasons += " " + c.entry->name + ": " + c.reason + ";";
+  for (const Candidate& c : choice.candidates)
+    reasons += " " + c.entry->name + ": " + c.reason + ";";
   throw KernelError("no kernel accepts the problem (" + reasons + " )", describe(problem));
 }
 

@@ -30,21 +30,21 @@ struct Problem {
   std::shared_ptr<const void> options;  // the operation's options struct
   std::vector<ValueDesc> inputs;
   std::vector<ValueDesc> outputs;
-  std::vector<bool> optional;  // inputs the caller leaves out have a false here (empty: all present)
-  std::vector<bool> unread;    // outputs that nobody reads: a kernel may leave them unwritten
+  std::vector<bool>
+      optional;              // inputs the caller leaves out have a false here (empty: all present)
+  std::vector<bool> unread;  // outputs that nobody reads: a kernel may leave them unwritten
   Device device;
   int threads = 1;
-  bool exact = false;         // decline methods with a larger rounding error than direct sums
-  bool weights_change = true;  // false in inference: constant inputs may be packed freely
-  std::string path;           // the layer's path and role; keys random numbers
+  bool exact = false;             // decline methods with a larger rounding error than direct sums
+  bool same_for_threads = false;  // decline methods whose bits depend on the number of threads
+  bool weights_change = true;     // false in inference: constant inputs may be packed freely
+  std::string path;               // the layer's path and role; keys random numbers
 
   template <class Options>
   const Options& get() const {
     return *static_cast<const Options*>(options.get());
   }
-  bool has_input(size_t i) const {
-    return i < inputs.size() && (optional.empty() || optional[i]);
-  }
+  bool has_input(size_t i) const { return i < inputs.size() && (optional.empty() || optional[i]); }
   bool is_read(size_t output) const { return output >= unread.size() || !unread[output]; }
 };
 

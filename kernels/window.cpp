@@ -1,6 +1,5 @@
-#include <striate/kernels/window.h>
-
 #include <striate/core/error.h>
+#include <striate/kernels/window.h>
 
 #include <algorithm>
 #include <cstring>
@@ -15,7 +14,8 @@ struct Axis {
 Axis resolve_axis(const char* name, int64_t size, int64_t window, int64_t stride, int64_t dilation,
                   Padding::Rule rule, int64_t before, int64_t after, const Shape& image) {
   const std::string axis = name;
-  if (window < 1) throw ShapeError("the window's " + axis + " must be >= 1", std::to_string(window));
+  if (window < 1)
+    throw ShapeError("the window's " + axis + " must be >= 1", std::to_string(window));
   if (stride < 1) throw ShapeError("strides must be >= 1", std::to_string(stride));
   if (dilation < 1) throw ShapeError("dilation rates must be >= 1", std::to_string(dilation));
   if (before < 0 || after < 0)
@@ -24,9 +24,9 @@ Axis resolve_axis(const char* name, int64_t size, int64_t window, int64_t stride
   constexpr int64_t kLimit = int64_t{1} << 40;
   if (window > kLimit || dilation > kLimit || stride > kLimit || before > kLimit ||
       after > kLimit || (window - 1) > kLimit / dilation)
-    throw ShapeError("window, stride, dilation and padding must be below 2^40",
-                     std::to_string(window) + ", " + std::to_string(stride) + ", " +
-                         std::to_string(dilation));
+    throw ShapeError(
+        "window, stride, dilation and padding must be below 2^40",
+        std::to_string(window) + ", " + std::to_string(stride) + ", " + std::to_string(dilation));
   const int64_t extent = dilation * (window - 1) + 1;
   if (rule == Padding::Rule::kSame) {
     if (size == kUnknown) return {0, 0, kUnknown};

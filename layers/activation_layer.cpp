@@ -4,8 +4,8 @@
 namespace striate {
 namespace {
 
-const std::vector<std::string> kNames = {"linear",     "relu",    "relu6",  "leaky_relu",
-                                         "sigmoid",    "tanh",    "softmax"};
+const std::vector<std::string> kNames = {"linear",  "relu", "relu6",  "leaky_relu",
+                                         "sigmoid", "tanh", "softmax"};
 
 const RegisterLayer<ActivationLayer> activation_layer(
     Describe<ActivationLayer>("Activation", "Apply an activation.")
@@ -39,9 +39,9 @@ Value ReLU::call(Weights&, const Value& x) const {
     return apply("leaky_relu", {x}, UnaryOptions{negative_slope});
   if (negative_slope == 0 && max_value == 6) return apply("relu6", {x}, UnaryOptions{});
   if (negative_slope == 0 && max_value == 0) return apply("relu", {x}, UnaryOptions{});
-  throw ShapeError("ReLU takes max_value 0 or 6, or a negative_slope with max_value 0",
-                   "max_value " + Json(max_value).dump() + " and negative_slope " +
-                       Json(negative_slope).dump());
+  throw ShapeError(
+      "ReLU takes max_value 0 or 6, or a negative_slope with max_value 0",
+      "max_value " + Json(max_value).dump() + " and negative_slope " + Json(negative_slope).dump());
 }
 
 Value Softmax::call(Weights&, const Value& x) const { return apply("softmax", {x}); }

@@ -22,28 +22,30 @@ Describe<T> with_shared(Describe<T> schema) {
              is_initializer());
 }
 
-const RegisterLayer<Conv2D> conv2d_layer(with_shared(
-    Describe<Conv2D>("Conv2D", "Convolve images with trained filters (cross-correlation).\n"
-                               "x: [N, H, W, C] -> y: [N, P, Q, filters]")
-        .required("filters", &Conv2D::filters, "Number of output channels.", at_least(1))
-        .required("kernel_size", &Conv2D::kernel_size, "The window: one number or (height, width).",
-                  positive_size()))
+const RegisterLayer<Conv2D> conv2d_layer(
+    with_shared(Describe<Conv2D>("Conv2D",
+                                 "Convolve images with trained filters (cross-correlation).\n"
+                                 "x: [N, H, W, C] -> y: [N, P, Q, filters]")
+                    .required("filters", &Conv2D::filters, "Number of output channels.",
+                              at_least(1))
+                    .required("kernel_size", &Conv2D::kernel_size,
+                              "The window: one number or (height, width).", positive_size()))
         .field("groups", &Conv2D::groups, "Parts of the channels that are convolved apart.",
                at_least(1)));
 
-const RegisterLayer<DepthwiseConv2D> depthwise_layer(with_shared(
-    Describe<DepthwiseConv2D>("DepthwiseConv2D",
-                              "Convolve each channel with filters of its own.\n"
-                              "x: [N, H, W, C] -> y: [N, P, Q, C * depth_multiplier]")
-        .required("kernel_size", &DepthwiseConv2D::kernel_size,
-                  "The window: one number or (height, width).", positive_size()))
+const RegisterLayer<DepthwiseConv2D> depthwise_layer(
+    with_shared(Describe<DepthwiseConv2D>("DepthwiseConv2D",
+                                          "Convolve each channel with filters of its own.\n"
+                                          "x: [N, H, W, C] -> y: [N, P, Q, C * depth_multiplier]")
+                    .required("kernel_size", &DepthwiseConv2D::kernel_size,
+                              "The window: one number or (height, width).", positive_size()))
         .field("depth_multiplier", &DepthwiseConv2D::depth_multiplier, "Filters per channel.",
                at_least(1)));
 
 void need_image(const Value& x) {
   if (x.shape().rank() != 4 || x.shape()[3] == kUnknown)
-    throw ShapeError("the input must be images [N, height, width, channels]",
-                     x.shape().to_string(), "Add the missing dimension with Reshape");
+    throw ShapeError("the input must be images [N, height, width, channels]", x.shape().to_string(),
+                     "Add the missing dimension with Reshape");
 }
 
 /// The convolution that both layers are; groups of 0 mean one a channel.

@@ -23,8 +23,8 @@ const RegisterLayer<Dense> dense_layer(
 Value Dense::call(Weights& weights, const Value& x) const {
   const Shape& shape = x.shape();
   if (shape.rank() < 2 || shape[-1] == kUnknown)
-    throw ShapeError("the input must be [N, ..., features] with known features",
-                     shape.to_string(), "Put Flatten before it");
+    throw ShapeError("the input must be [N, ..., features] with known features", shape.to_string(),
+                     "Put Flatten before it");
   const Value kernel = weights.weight("kernel", {shape[-1], units}, kernel_initializer);
   Value bias;
   if (use_bias) bias = weights.weight("bias", {units}, bias_initializer);

@@ -5,8 +5,9 @@ namespace striate {
 namespace {
 
 const RegisterLayer<Dropout> dropout_layer(
-    Describe<Dropout>("Dropout", "In training, set a part of the elements to 0 and enlarge the "
-                                 "rest (Srivastava et al. 2014).\nx -> y of the same shape")
+    Describe<Dropout>("Dropout",
+                      "In training, set a part of the elements to 0 and enlarge the "
+                      "rest (Srivastava et al. 2014).\nx -> y of the same shape")
         .required("rate", &Dropout::rate, "Part of the elements that is dropped.",
                   in_unit_interval()));
 

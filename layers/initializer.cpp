@@ -1,7 +1,6 @@
-#include <striate/layers/initializer.h>
-
 #include <striate/core/parallel.h>
 #include <striate/core/random.h>
+#include <striate/layers/initializer.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,7 +13,7 @@ namespace {
 enum class Distribution { kConstant, kUniform, kNormal };
 
 struct InitializerOptions {
-  double value = 0;       // Constant
+  double value = 0;                      // Constant
   double mean = 0, stddev = 0.05;        // RandomNormal
   double minval = -0.05, maxval = 0.05;  // RandomUniform
 };
@@ -47,11 +46,13 @@ const std::map<std::string, Kind>& kinds() {
              .field("minval", &O::minval, "Least value.")
              .field("maxval", &O::maxval, "Largest value."),
          Distribution::kUniform});
-    add({Describe<O>("GlorotUniform", "Uniform with variance 2 / (fan_in + fan_out) (Glorot and "
-                                      "Bengio 2010)."),
+    add({Describe<O>("GlorotUniform",
+                     "Uniform with variance 2 / (fan_in + fan_out) (Glorot and "
+                     "Bengio 2010)."),
          Distribution::kUniform, 1, fan_average});
-    add({Describe<O>("GlorotNormal", "Normal with variance 2 / (fan_in + fan_out) (Glorot and "
-                                     "Bengio 2010)."),
+    add({Describe<O>("GlorotNormal",
+                     "Normal with variance 2 / (fan_in + fan_out) (Glorot and "
+                     "Bengio 2010)."),
          Distribution::kNormal, 1, fan_average});
     add({Describe<O>("HeUniform", "Uniform with variance 2 / fan_in (He et al. 2015)."),
          Distribution::kUniform, 2, fan_in_only});
@@ -73,17 +74,16 @@ struct Parsed {
 
 Parsed parse(const Json& config) {
   const std::string raw = config.is_string() ? config.as_string() : config["type"].as_string();
-  static const std::map<std::string, std::string> kAliases = {
-      {"zeros", "Zeros"},
-      {"ones", "Ones"},
-      {"glorot_uniform", "GlorotUniform"},
-      {"glorot_normal", "GlorotNormal"},
-      {"he_uniform", "HeUniform"},
-      {"he_normal", "HeNormal"},
-      {"lecun_uniform", "LecunUniform"},
-      {"lecun_normal", "LecunNormal"},
-      {"random_normal", "RandomNormal"},
-      {"random_uniform", "RandomUniform"}};
+  static const std::map<std::string, std::string> kAliases = {{"zeros", "Zeros"},
+                                                              {"ones", "Ones"},
+                                                              {"glorot_uniform", "GlorotUniform"},
+                                                              {"glorot_normal", "GlorotNormal"},
+                                                              {"he_uniform", "HeUniform"},
+                                                              {"he_normal", "HeNormal"},
+                                                              {"lecun_uniform", "LecunUniform"},
+                                                              {"lecun_normal", "LecunNormal"},
+                                                              {"random_normal", "RandomNormal"},
+                                                              {"random_uniform", "RandomUniform"}};
   const auto alias = kAliases.find(raw);
   const std::string name = alias == kAliases.end() ? raw : alias->second;
   const auto found = kinds().find(name);

@@ -146,17 +146,20 @@ std::vector<Value> Layer::operator()(const std::vector<Value>& inputs) const {
 void Layer::set_path(const std::string& new_path) const {
   const std::string before = path();
   for (const auto& variable : state_->weights) {
-    const std::string rest = before.empty() ? variable->path : variable->path.substr(before.size() + 1);
+    const std::string rest =
+        before.empty() ? variable->path : variable->path.substr(before.size() + 1);
     variable->path = new_path.empty() ? rest : new_path + "/" + rest;
   }
   state_->name->path = new_path;
 }
 
-Json Layer::config(bool all) const { return state_->type->schema.write(state_->options.get(), all); }
+Json Layer::config(bool all) const {
+  return state_->type->schema.write(state_->options.get(), all);
+}
 
 void Layer::freeze(bool frozen) const {
   state_->frozen = frozen;
-  for (const auto& variable : state_->weights) variable->frozen = frozen;
+  for (const auto& variable : state_->weights) variable->freeze(frozen);
 }
 
 PathScope::PathScope(const std::string& name) : before_(prefix) { prefix = before_ + name + "/"; }

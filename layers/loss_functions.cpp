@@ -89,8 +89,7 @@ const std::vector<Kind>& losses() {
       {Describe<MeanOptions>("MeanSquaredError", "Mean of squared differences."),
        "mean_squared_error", [](std::shared_ptr<void>) -> LossFunction {
          return [](const Value& targets, const Value& output) {
-           return apply("mean_squared_error", {output, as_float(targets)},
-                        LossOptions{});
+           return apply("mean_squared_error", {output, as_float(targets)}, LossOptions{});
          };
        }}};
   return all;
@@ -117,8 +116,7 @@ Value binary_accuracy(const Value& targets, const Value& output) {
 }
 
 Value accuracy(const Value& targets, const Value& output) {
-  if (output.shape().rank() == 2 && output.shape()[1] == 1)
-    return binary_accuracy(targets, output);
+  if (output.shape().rank() == 2 && output.shape()[1] == 1) return binary_accuracy(targets, output);
   return top_k(targets, output, 1);
 }
 
@@ -131,9 +129,8 @@ const std::vector<Kind>& metrics() {
            .field("k", &TopKAccuracyOptions::k, "How many scores count.", at_least(1)),
        "top_k_accuracy", [](std::shared_ptr<void> options) -> LossFunction {
          const int64_t k = static_cast<const TopKAccuracyOptions*>(options.get())->k;
-         return [k](const Value& targets, const Value& output) {
-           return top_k(targets, output, k);
-         };
+         return
+             [k](const Value& targets, const Value& output) { return top_k(targets, output, k); };
        }}};
   return all;
 }
@@ -171,8 +168,8 @@ NamedFunction find(const std::vector<Kind>& kinds, const Json& config, const cha
     for (const auto& [key, value] : kind.schema.write(read.get()).members()) full.set(key, value);
     return {kind.name, full, kind.make(read)};
   }
-  throw ShapeError(std::string(what) + " must be a function or one of " + names,
-                   "'" + wanted + "'", "Register a function of your own under that name first");
+  throw ShapeError(std::string(what) + " must be a function or one of " + names, "'" + wanted + "'",
+                   "Register a function of your own under that name first");
 }
 
 std::vector<const Schema*> schemas_of(const std::vector<Kind>& kinds) {

@@ -198,6 +198,7 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   how.device = state_->device;
   how.training = purpose == "train";
   how.exact = options.exact;
+  how.same_for_threads = options.same_for_threads;
   how.check_numerics = options.check_numerics;
   how.shards = purpose == "predict" ? 1 : options.shards;
   if (!x.empty() && x[0].shape.rank() > 0 && x[0].shape[0] % how.shards != 0)

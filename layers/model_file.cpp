@@ -151,6 +151,7 @@ void Model::save(const std::string& path, bool checkpoint) const {
                                  {"device", options.device},
                                  {"precision", options.precision},
                                  {"exact", options.exact},
+                                 {"same_for_threads", options.same_for_threads},
                                  {"check_numerics", options.check_numerics},
                                  {"shards", options.shards},
                                  {"seed", static_cast<int64_t>(options.seed)},
@@ -202,6 +203,7 @@ Model Model::load(const std::string& path) {
   options.optimizer = Optimizer::make(compile["optimizer"]);
   options.device = compile["device"].as_string();
   options.exact = compile["exact"].as_bool();
+  options.same_for_threads = compile["same_for_threads"].as_bool();
   options.check_numerics = compile["check_numerics"].as_bool();
   options.shards = static_cast<int>(compile["shards"].as_integer());
   options.seed = static_cast<uint64_t>(compile["seed"].as_integer());

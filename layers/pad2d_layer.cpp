@@ -5,8 +5,9 @@ namespace striate {
 namespace {
 
 const RegisterLayer<ZeroPadding2D> padding_layer(
-    Describe<ZeroPadding2D>("ZeroPadding2D", "Add rows and columns of zeros.\n"
-                                             "x: [N, H, W, C] -> y: [N, H', W', C]")
+    Describe<ZeroPadding2D>("ZeroPadding2D",
+                            "Add rows and columns of zeros.\n"
+                            "x: [N, H, W, C] -> y: [N, H', W', C]")
         .field("padding", &ZeroPadding2D::padding,
                "One number, (vertical, horizontal) or (top, bottom, left, right)."));
 

@@ -14,9 +14,10 @@ Describe<T> with_window(Describe<T> schema) {
       .field("padding", &T::padding, "'valid', 'same', or numbers.");
 }
 
-const RegisterLayer<MaxPool2D> max_layer(with_window(
-    Describe<MaxPool2D>("MaxPool2D", "The maximum of each window and channel.\n"
-                                     "x: [N, H, W, C] -> y: [N, P, Q, C]")));
+const RegisterLayer<MaxPool2D> max_layer(
+    with_window(Describe<MaxPool2D>("MaxPool2D",
+                                    "The maximum of each window and channel.\n"
+                                    "x: [N, H, W, C] -> y: [N, P, Q, C]")));
 
 const RegisterLayer<AveragePool2D> average_layer(
     with_window(Describe<AveragePool2D>("AveragePool2D",

@@ -19,8 +19,8 @@ const RegisterLayer<Rescale> rescale_layer(
         .field("offset", &Rescale::offset, "Added afterwards."));
 
 const RegisterLayer<Add> add_layer(Describe<Add>("Add", "The sum of several values."));
-const RegisterLayer<Multiply> multiply_layer(
-    Describe<Multiply>("Multiply", "The product of several values."));
+const RegisterLayer<Multiply> multiply_layer(Describe<Multiply>("Multiply",
+                                                                "The product of several values."));
 const RegisterLayer<Concatenate> concatenate_layer(
     Describe<Concatenate>("Concatenate", "Put values side by side along an axis.")
         .field("axis", &Concatenate::axis, "The axis; negative ones count from the end."));

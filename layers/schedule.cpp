@@ -110,9 +110,8 @@ Schedule::Schedule(Json json) : json_(std::move(json)) {
   const std::string& type = json_["type"].as_string();
   const auto found = kinds().find(type);
   if (found == kinds().end())
-    throw ShapeError(
-        "a learning rate must be a number, StepDecay, CosineDecay, OneCycle or WarmUp",
-        "'" + type + "'");
+    throw ShapeError("a learning rate must be a number, StepDecay, CosineDecay, OneCycle or WarmUp",
+                     "'" + type + "'");
   Json options = Json::object();
   for (const auto& [key, value] : json_.members())
     if (key != "type") options.set(key, value);

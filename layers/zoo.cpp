@@ -70,8 +70,7 @@ Model resnet(const Options& options, const std::string& name, bool cifar,
              const std::vector<int>& depths, Block block) {
   const Value input = Input{options.input_shape};
   Value x = relu(conv_norm(input, 64, cifar ? 3 : 7, cifar ? 1 : 2, "stem"), "stem_relu");
-  if (!cifar)
-    x = Layer(MaxPool2D{.pool_size = 3, .strides = 2, .padding = 1}, "stem_pool")(x);
+  if (!cifar) x = Layer(MaxPool2D{.pool_size = 3, .strides = 2, .padding = 1}, "stem_pool")(x);
   for (size_t stage = 0; stage < depths.size(); ++stage)
     for (int i = 0; i < depths[stage]; ++i)
       x = block(x, int64_t{64} << stage, stage > 0 && i == 0 ? 2 : 1,
@@ -85,11 +84,11 @@ Model resnet(const Options& options, const std::string& name, bool cifar,
 
 Model lenet(const Options& given) {
   const Options options = with_defaults(given, {28, 28, 1}, 10);
-  return Sequential({Input{options.input_shape}, conv(6, 5, 1, 2), MaxPool2D{},
-                     conv(16, 5, 1, "valid"), MaxPool2D{}, Flatten{},
-                     Dense{.units = 120, .activation = "relu"},
-                     Dense{.units = 84, .activation = "relu"}, Dense{.units = options.classes}},
-                    "lenet");
+  return Sequential(
+      {Input{options.input_shape}, conv(6, 5, 1, 2), MaxPool2D{}, conv(16, 5, 1, "valid"),
+       MaxPool2D{}, Flatten{}, Dense{.units = 120, .activation = "relu"},
+       Dense{.units = 84, .activation = "relu"}, Dense{.units = options.classes}},
+      "lenet");
 }
 
 Model small_cnn(const Options& given) {
@@ -104,22 +103,12 @@ Model small_cnn(const Options& given) {
 Model alexnet(const Options& given) {
   const Options options = with_defaults(given, {227, 227, 3}, 1000);
   const MaxPool2D pool{.pool_size = 3, .strides = 2};
-  return Sequential({Input{options.input_shape},
-                     conv(96, 11, 4, "valid"),
-                     pool,
-                     conv(256, 5, 1, "same"),
-                     pool,
-                     conv(384, 3, 1, "same"),
-                     conv(384, 3, 1, "same"),
-                     conv(256, 3, 1, "same"),
-                     pool,
-                     Flatten{},
-                     Dense{.units = 4096, .activation = "relu"},
-                     Dropout{0.5},
-                     Dense{.units = 4096, .activation = "relu"},
-                     Dropout{0.5},
-                     Dense{.units = options.classes}},
-                    "alexnet");
+  return Sequential(
+      {Input{options.input_shape}, conv(96, 11, 4, "valid"), pool, conv(256, 5, 1, "same"), pool,
+       conv(384, 3, 1, "same"), conv(384, 3, 1, "same"), conv(256, 3, 1, "same"), pool, Flatten{},
+       Dense{.units = 4096, .activation = "relu"}, Dropout{0.5},
+       Dense{.units = 4096, .activation = "relu"}, Dropout{0.5}, Dense{.units = options.classes}},
+      "alexnet");
 }
 
 Model vgg16(const Options& given) {
@@ -161,8 +150,8 @@ namespace {
 
 const std::map<std::string, Model (*)(const Options&)>& networks() {
   static const std::map<std::string, Model (*)(const Options&)> all = {
-      {"lenet", lenet},       {"small_cnn", small_cnn}, {"alexnet", alexnet},
-      {"vgg16", vgg16},       {"resnet18", resnet18},   {"resnet18_cifar", resnet18_cifar},
+      {"lenet", lenet},      {"small_cnn", small_cnn}, {"alexnet", alexnet},
+      {"vgg16", vgg16},      {"resnet18", resnet18},   {"resnet18_cifar", resnet18_cifar},
       {"resnet50", resnet50}};
   return all;
 }

@@ -144,8 +144,10 @@ class Fusion {
 
   void merge_activation(const Node& node) {
     static const std::map<std::string, Activation> kActivations = {
-        {"relu", Activation::kRelu},       {"relu6", Activation::kRelu6},
-        {"sigmoid", Activation::kSigmoid}, {"tanh", Activation::kTanh},
+        {"relu", Activation::kRelu},
+        {"relu6", Activation::kRelu6},
+        {"sigmoid", Activation::kSigmoid},
+        {"tanh", Activation::kTanh},
         {"leaky_relu", Activation::kLeakyRelu}};
     const auto found = kActivations.find(node.operation->name);
     if (found == kActivations.end()) return;

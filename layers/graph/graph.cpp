@@ -1,5 +1,4 @@
 #include <striate/layers/graph/graph.h>
-
 #include <striate/layers/graph/rules.h>
 #include <striate/layers/graph/variable.h>
 
@@ -81,11 +80,9 @@ std::vector<Value> emit(const Operation& op, std::shared_ptr<const void> options
   node->name = scope;
   Signature signature;
   signature.options = options.get();
-  for (const Value& input : inputs)
-    signature.inputs.push_back(input ? &input.type() : nullptr);
-  const bool variadic =
-      !op.inputs.empty() && op.inputs.back().size() > 3 &&
-      op.inputs.back().compare(op.inputs.back().size() - 3, 3, "...") == 0;
+  for (const Value& input : inputs) signature.inputs.push_back(input ? &input.type() : nullptr);
+  const bool variadic = !op.inputs.empty() && op.inputs.back().size() > 3 &&
+                        op.inputs.back().compare(op.inputs.back().size() - 3, 3, "...") == 0;
   size_t least = 0;
   for (size_t i = 0; i < op.inputs.size(); ++i)
     if (!op.optional(i) && !(variadic && i + 1 == op.inputs.size())) least = i + 1;

@@ -57,11 +57,11 @@ struct Node : std::enable_shared_from_this<Node> {
   std::shared_ptr<const void> options;
   std::vector<Value> inputs;
   std::vector<Type> outputs;
-  uint64_t id = 0;    // grows with creation: inputs have smaller ones
+  uint64_t id = 0;                        // grows with creation: inputs have smaller ones
   std::shared_ptr<const LayerName> name;  // of the layer that it belongs to; null outside layers
-  std::shared_ptr<Variable> variable;  // of the operations `variable` and `assign`
-  Tensor constant;                     // of the operation `constant`
-  std::shared_ptr<Call> call;          // the layer call that it is an output of
+  std::shared_ptr<Variable> variable;     // of the operations `variable` and `assign`
+  Tensor constant;                        // of the operation `constant`
+  std::shared_ptr<Call> call;             // the layer call that it is an output of
 
   std::string layer() const { return name ? name->to_string() : ""; }
   std::string path() const { return name ? name->path : ""; }
@@ -69,9 +69,7 @@ struct Node : std::enable_shared_from_this<Node> {
   const Options& get() const {
     return *static_cast<const Options*>(options.get());
   }
-  Value output(int index = 0) const {
-    return {const_cast<Node*>(this)->shared_from_this(), index};
-  }
+  Value output(int index = 0) const { return {const_cast<Node*>(this)->shared_from_this(), index}; }
 };
 
 inline const Type& Value::type() const { return node->outputs[static_cast<size_t>(index)]; }
@@ -142,8 +140,7 @@ std::vector<Value> emit(const Operation& operation, std::shared_ptr<const void> 
 /// Apply an operation by name with an options struct; return its first output.
 template <class Options>
 Value apply(const std::string& name, std::vector<Value> inputs, Options options) {
-  return emit(operation(name), std::make_shared<Options>(std::move(options)),
-              std::move(inputs))[0];
+  return emit(operation(name), std::make_shared<Options>(std::move(options)), std::move(inputs))[0];
 }
 /// The same with the operation's default options.
 inline Value apply(const std::string& name, std::vector<Value> inputs) {

@@ -30,11 +30,11 @@ struct Assignment {
 struct LoweredGraph {
   std::vector<Value> inputs;
   std::vector<Value> outputs;
-  Value step_block;                  // null when nothing reads it
-  std::vector<Assignment> state;     // at the end of each forward and backward
-  std::vector<Assignment> gradients;  // of each weight, in order of readiness
-  std::vector<Assignment> updates;   // after all gradients of all shards
-  uint64_t first_update_id = 0;      // nodes from here on run once a step, not once a shard
+  Value step_block;                          // null when nothing reads it
+  std::vector<Assignment> state;             // at the end of each forward and backward
+  std::vector<Assignment> gradients;         // of each weight, in order of readiness
+  std::vector<Assignment> updates;           // after all gradients of all shards
+  uint64_t first_update_id = 0;              // nodes from here on run once a step, not once a shard
   std::vector<std::shared_ptr<Node>> order;  // of execution
 };
 

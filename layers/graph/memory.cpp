@@ -28,11 +28,10 @@ size_t place_blocks(std::vector<Block*> blocks) {
     }
     block->offset = best == ~size_t{0} ? end : best;
     total = std::max(total, block->offset + block->bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), block,
-                                   [](const Block* a, const Block* b) {
-                                     return a->offset < b->offset;
-                                   }),
-                  block);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), block,
+                         [](const Block* a, const Block* b) { return a->offset < b->offset; }),
+        block);
   }
   return total;
 }
@@ -40,7 +39,9 @@ size_t place_blocks(std::vector<Block*> blocks) {
 }  // namespace
 
 size_t lay_out_memory(std::vector<PlanValue>& values, Place place, size_t alignment) {
-  const auto round_up = [&](size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
+  const auto round_up = [&](size_t bytes) {
+    return (bytes + alignment - 1) / alignment * alignment;
+  };
   Block region;
   region.first = 1 << 30;
   region.last = -1;

@@ -72,9 +72,10 @@ Padding Codec<Padding>::read(const Json& json) {
     for (int64_t side : Codec<std::vector<int64_t>>::read(item)) sides.push_back(side);
   if (sides.size() == 2) return {sides[0], sides[0], sides[1], sides[1]};
   if (sides.size() == 4) return {sides[0], sides[1], sides[2], sides[3]};
-  throw ShapeError("padding must be 'same', 'valid', one number, (vertical, horizontal) or "
-                   "(top, bottom, left, right)",
-                   json.dump());
+  throw ShapeError(
+      "padding must be 'same', 'valid', one number, (vertical, horizontal) or "
+      "(top, bottom, left, right)",
+      json.dump());
 }
 Json Codec<Padding>::write(const Padding& value) {
   if (value.rule != Padding::Rule::kExplicit) return value.to_string();
@@ -123,9 +124,8 @@ Json Schema::write(const void* options, bool all) const {
 }
 
 Check<int64_t> at_least(int64_t least) {
-  return [least](const int64_t& value) {
-    return value >= least ? "" : ">= " + std::to_string(least);
-  };
+  return
+      [least](const int64_t& value) { return value >= least ? "" : ">= " + std::to_string(least); };
 }
 
 Check<double> between(double least, double most) {

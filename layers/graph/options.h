@@ -21,12 +21,12 @@ namespace striate {
 template <class T>
 struct Codec;
 
-#define STRIATE_CODEC(Type, label)                  \
-  template <>                                       \
-  struct Codec<Type> {                              \
-    static constexpr const char* kName = label;     \
-    static Type read(const Json& json);             \
-    static Json write(const Type& value);           \
+#define STRIATE_CODEC(Type, label)              \
+  template <>                                   \
+  struct Codec<Type> {                          \
+    static constexpr const char* kName = label; \
+    static Type read(const Json& json);         \
+    static Json write(const Type& value);       \
   };
 STRIATE_CODEC(bool, "bool")
 STRIATE_CODEC(int, "int")

@@ -1,7 +1,6 @@
-#include <striate/layers/graph/plan.h>
-
 #include <striate/core/parallel.h>
 #include <striate/kernels/reorder.h>
+#include <striate/layers/graph/plan.h>
 
 #include <algorithm>
 #include <map>
@@ -109,8 +108,8 @@ class Planner {
   /// True for values that change only when a variable does, in a program that changes none.
   bool is_persistent(int index) {
     const Place place = root(index).place;
-    return !options_.training && (place == Place::kVariable || place == Place::kConstant ||
-                                  place == Place::kPersistent);
+    return !options_.training &&
+           (place == Place::kVariable || place == Place::kConstant || place == Place::kPersistent);
   }
 
   kernels::Problem problem_of(const Node& node) {
@@ -135,6 +134,7 @@ class Planner {
     problem.device = options_.device;
     problem.threads = threads();
     problem.exact = options_.exact;
+    problem.same_for_threads = options_.same_for_threads;
     problem.weights_change = options_.training;
     problem.path = node.path();
     return problem;
@@ -246,8 +246,7 @@ class Planner {
                    owner.bytes >= value(output).bytes && value(input).bytes == value(output).bytes;
     if (owner.place == Place::kVariable && share.required) {
       const auto target = assigned_.find(node.output(share.output));
-      allowed = target != assigned_.end() &&
-                variables_.at(target->second) == value(input).root;
+      allowed = target != assigned_.end() && variables_.at(target->second) == value(input).root;
     }
     if (allowed) {
       if (is_copy) versions.erase(std::find(versions.begin(), versions.end(), input));

@@ -15,13 +15,23 @@ namespace striate {
 struct ProgramOptions {
   Device device;
   bool training = false;
-  bool exact = false;          // only kernels as exact as direct sums
-  bool check_numerics = false;  // look for NaN and infinity after every kernel
-  int shards = 1;              // equal parts of the batch whose gradients are summed by one tree
+  bool exact = false;             // only kernels as exact as direct sums
+  bool same_for_threads = false;  // only kernels whose bits do not depend on the threads
+  bool check_numerics = false;    // look for NaN and infinity after every kernel
+  int shards = 1;                 // equal parts of the batch whose gradients are summed by one tree
 };
 
 /// Where a value lies.
-enum class Place { kArena, kPersistent, kInput, kOutput, kVariable, kConstant, kStepBlock, kAbsent };
+enum class Place {
+  kArena,
+  kPersistent,
+  kInput,
+  kOutput,
+  kVariable,
+  kConstant,
+  kStepBlock,
+  kAbsent
+};
 
 /// One value of a plan in one layout.
 struct PlanValue {
@@ -31,10 +41,10 @@ struct PlanValue {
   int root = -1;    // the value whose memory this one shares; itself if it owns some
   int number = -1;  // of the input, output, variable or constant
   size_t bytes = 0;
-  size_t offset = 0;  // in the arena or in the persistent memory
+  size_t offset = 0;          // in the arena or in the persistent memory
   int first = -1, last = -1;  // steps between which the memory is needed
-  bool gradient = false;  // lies in the gradient region
-  std::string name;       // for reports
+  bool gradient = false;      // lies in the gradient region
+  std::string name;           // for reports
 };
 
 /// One kernel of the flat list.
@@ -55,7 +65,7 @@ struct Plan {
   std::vector<int> inputs, outputs;  // values
   std::vector<PlanStep> prologue;    // run when a variable has changed (inference)
   std::vector<PlanStep> steps;       // run once per shard up to `update_begin`, then once
-  size_t state_begin = 0;   // from here to update_begin state is stored, the results being finite
+  size_t state_begin = 0;  // from here to update_begin state is stored, the results being finite
   size_t update_begin = 0;
   std::vector<std::pair<std::string, int>> gradients;  // weight's path, value; in memory order
   size_t arena_bytes = 0;

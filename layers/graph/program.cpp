@@ -3,9 +3,11 @@
 #include <striate/core/parallel.h>
 #include <striate/layers/initializer.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace striate {
 namespace {
@@ -154,9 +156,16 @@ void Program::bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound
 
 void Program::run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end) {
   std::vector<Bound>& bound = &steps == &plan_.steps ? bound_steps_ : bound_prologue_;
-  for (size_t s = begin; s < end; ++s)
+  const bool timed = !seconds_.empty() && &steps == &plan_.steps;
+  for (size_t s = begin; s < end; ++s) {
+    const auto start = timed ? std::chrono::steady_clock::now()
+                             : std::chrono::steady_clock::time_point();
     steps[s].kernel->run(
         {bound[s].inputs.data(), bound[s].outputs.data(), bound[s].workspace, nullptr});
+    if (!timed) continue;
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    seconds_[s] = std::min(seconds_[s], taken.count());
+  }
 }
 
 void Program::run_prologue() {
@@ -367,6 +376,26 @@ Json Program::explain() const {
       row.set("workspace_bytes", step.choice.prepared.workspace);
       report.push(std::move(row));
     }
+  return report;
+}
+
+Json Program::profile(const std::vector<Tensor>& inputs, const StepBlock& block, int rounds) {
+  run(inputs, block);  // compiles anew when that is needed, and touches all memory
+  seconds_.assign(plan_.steps.size(), std::numeric_limits<double>::infinity());
+  try {
+    for (int round = 0; round < rounds; ++round) run(inputs, block);
+  } catch (...) {
+    seconds_.clear();
+    throw;
+  }
+  Json report = Json::array();
+  size_t step = 0;
+  for (const Json& explained : explain().items()) {
+    Json row = explained;
+    if (!row["once"].as_bool()) row.set("microseconds", seconds_[step++] * 1e6);
+    report.push(std::move(row));
+  }
+  seconds_.clear();
   return report;
 }
 

@@ -43,6 +43,10 @@ class Program {
   /// The same with new output tensors.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs, const StepBlock& block = {});
 
+  /// Run `rounds` times (a training program trains) and report each kernel as `explain` does, with
+  /// `microseconds`: its shortest run.
+  Json profile(const std::vector<Tensor>& inputs, const StepBlock& block = {}, int rounds = 5);
+
   /// Types of a whole batch: `shards` times the rows compiled for.
   const std::vector<Type>& input_types() const { return input_types_; }
   std::vector<Type> output_types() const;
@@ -97,6 +101,7 @@ class Program {
   std::vector<bool> changed_;  // variables that a run changes
   std::vector<LabelCheck> labels_;
   char* bound_arena_ = nullptr;
+  std::vector<double> seconds_;    // shortest run of each step, while `profile` runs
   std::unique_ptr<kernels::Kernel> add_;  // of two gradient regions, when there are shards
   StepBlock block_;
   double plan_seconds_ = 0;

@@ -36,8 +36,13 @@ struct Variable {
   /// Grows with every change of the value from outside a program or by one.
   uint64_t version() const { return version_; }
   void touch() { ++version_; }
-  /// Grows with every relocation: programs planned before are stale.
+  /// Grows with every relocation or freezing: programs planned before are stale.
   uint64_t epoch() const { return epoch_; }
+  /// Set `frozen`; programs planned before a change are stale.
+  void freeze(bool value) {
+    if (frozen != value) ++epoch_;
+    frozen = value;
+  }
 
  private:
   std::shared_ptr<Buffer> storage_;

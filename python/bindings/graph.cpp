@@ -1,11 +1,11 @@
 // The graph in Python: symbolic values, layers, variables, programs and the registrations.
-#include "bindings.h"
-
 #include <striate/layers/graph/program.h>
 #include <striate/layers/initializer.h>
 #include <striate/layers/layer.h>
 #include <striate/layers/loss.h>
 #include <striate/layers/optimizer.h>
+
+#include "bindings.h"
 
 namespace striate {
 namespace {
@@ -117,8 +117,7 @@ void bind_programs(py::module_& module) {
              std::vector<Update> all;
              for (const auto& item : updates) {
                const auto triple = item.cast<py::sequence>();
-               all.push_back({triple[0].cast<std::shared_ptr<Optimizer>>(),
-                              triple[1].cast<Value>(),
+               all.push_back({triple[0].cast<std::shared_ptr<Optimizer>>(), triple[1].cast<Value>(),
                               triple[2].cast<std::vector<std::shared_ptr<Variable>>>()});
              }
              ProgramOptions options;
@@ -139,17 +138,17 @@ void bind_programs(py::module_& module) {
                              })
       .def_property_readonly("plan_seconds",
                              [](const Programs& p) { return p.latest().plan_seconds(); })
-      .def_property_readonly("gradients",
-                             [](const Programs& p) {
-                               py::list rows;
-                               for (const auto& [path, value] : p.latest().plan().gradients) {
-                                 const PlanValue& owner = p.latest().plan().root(value);
-                                 rows.append(py::dict(
-                                     py::arg("weight") = path, py::arg("offset") = owner.offset,
-                                     py::arg("bytes") = owner.bytes));
-                               }
-                               return rows;
-                             })
+      .def_property_readonly(
+          "gradients",
+          [](const Programs& p) {
+            py::list rows;
+            for (const auto& [path, value] : p.latest().plan().gradients) {
+              const PlanValue& owner = p.latest().plan().root(value);
+              rows.append(py::dict(py::arg("weight") = path, py::arg("offset") = owner.offset,
+                                   py::arg("bytes") = owner.bytes));
+            }
+            return rows;
+          })
       .def("explain", [](const Programs& p) { return to_python(p.latest().explain()); });
 }
 
@@ -176,21 +175,20 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("trainable",
                              [](const Variable& v) { return v.trainable && !v.frozen; })
       .def("value", &Variable::value, "Return a copy as a tensor.")
-      .def("assign", [](Variable& v, const Tensor& t) { v.assign(t); }, py::arg("value"))
+      .def(
+          "assign", [](Variable& v, const Tensor& t) { v.assign(t); }, py::arg("value"))
       .def("symbol", [](const std::shared_ptr<Variable>& v) { return variable_value(v); })
       .def("initialize", [](Variable& v, uint64_t seed) { initialize(v, seed); });
   py::class_<Layer>(module, "Layer")
-      .def(py::init([](const std::string& type, const py::handle& options,
-                       const std::string& name) {
-             return Layer::make(type, to_json(options), name);
-           }),
-           py::arg("type"), py::arg("options"), py::arg("name") = "")
-      .def("__call__", [](const Layer& layer, const py::sequence& inputs) {
-        return layer(values_of(inputs));
-      })
+      .def(
+          py::init([](const std::string& type, const py::handle& options, const std::string& name) {
+            return Layer::make(type, to_json(options), name);
+          }),
+          py::arg("type"), py::arg("options"), py::arg("name") = "")
+      .def("__call__",
+           [](const Layer& layer, const py::sequence& inputs) { return layer(values_of(inputs)); })
       .def("__eq__", [](const Layer& a, const Layer& b) { return a == b; })
-      .def("__hash__",
-           [](const Layer& layer) { return std::hash<const void*>()(&layer.state()); })
+      .def("__hash__", [](const Layer& layer) { return std::hash<const void*>()(&layer.state()); })
       .def_property_readonly("type", &Layer::type)
       .def_property("path", &Layer::path, &Layer::set_path)
       .def_property_readonly("weights", &Layer::weights)
@@ -215,11 +213,11 @@ void bind_graph(py::module_& module) {
                return input_value(type_of(shape, dtype), name);
              });
   module.def("constant_value", [](const Tensor& t) { return constant_value(t.clone()); });
-  module.def("emit", [](const std::string& name, const py::sequence& inputs,
-                        const py::handle& options) {
-    const Operation& op = operation(name);
-    return emit(op, op.options.read(to_json(options)), values_of(inputs));
-  });
+  module.def("emit",
+             [](const std::string& name, const py::sequence& inputs, const py::handle& options) {
+               const Operation& op = operation(name);
+               return emit(op, op.options.read(to_json(options)), values_of(inputs));
+             });
   module.def("gradient", [](const Value& output, const std::vector<Value>& wrt) {
     py::list all;
     for (const Value& value : gradient(output, wrt))
@@ -229,12 +227,15 @@ void bind_graph(py::module_& module) {
   module.def("schedule_rate", [](const py::handle& config, int64_t step) {
     return Schedule(to_json(config)).at(step);
   });
-  module.def("operation_names", [](bool all) {
-    std::vector<std::string> names;
-    for (const std::string& name : operation_names())
-      if (all || operation(name).is_public) names.push_back(name);
-    return names;
-  }, py::arg("all") = false);
+  module.def(
+      "operation_names",
+      [](bool all) {
+        std::vector<std::string> names;
+        for (const std::string& name : operation_names())
+          if (all || operation(name).is_public) names.push_back(name);
+        return names;
+      },
+      py::arg("all") = false);
   module.def("describe_operation", describe_operation);
   module.def("layer_schemas", [] {
     py::list rows;

@@ -1,8 +1,8 @@
 // Models in Python: the steps of training; the loop around them is Python's.
-#include "bindings.h"
-
 #include <striate/layers/model.h>
 #include <striate/layers/zoo.h>
+
+#include "bindings.h"
 
 namespace striate {
 namespace {
@@ -41,21 +41,20 @@ CompileOptions options_of(const py::kwargs& given) {
   options.precision = given["precision"].cast<std::string>();
   options.check_numerics = given["check_numerics"].cast<bool>();
   options.exact = given["exact"].cast<bool>();
+  options.same_for_threads = given["same_for_threads"].cast<bool>();
   options.shards = given["shards"].cast<int>();
   options.seed = given["seed"].cast<uint64_t>();
   return options;
 }
 
-py::tuple to_tuple(const StepResult& result) {
-  return py::make_tuple(result.loss, result.metrics);
-}
+py::tuple to_tuple(const StepResult& result) { return py::make_tuple(result.loss, result.metrics); }
 
 std::vector<Type> types_of(const py::sequence& rows) {
   std::vector<Type> types;
   for (const auto& row : rows) {
     const auto pair = row.cast<py::sequence>();
-    types.push_back({Codec<Shape>::read(to_json(pair[0])),
-                     dtype_from_name(pair[1].cast<std::string>())});
+    types.push_back(
+        {Codec<Shape>::read(to_json(pair[0])), dtype_from_name(pair[1].cast<std::string>())});
   }
   return types;
 }
@@ -74,8 +73,8 @@ void bind_models(py::module_& module) {
       .def_property_readonly("weights", &Model::weights)
       .def_property("step", &Model::step, &Model::set_step)
       .def_property_readonly("compiled", &Model::is_compiled)
-      .def_property_readonly(
-          "optimizer", [](const Model& m) { return m.compile_options().optimizer; })
+      .def_property_readonly("optimizer",
+                             [](const Model& m) { return m.compile_options().optimizer; })
       .def_property_readonly("metric_names",
                              [](const Model& m) {
                                std::vector<std::string> names;
@@ -113,8 +112,7 @@ void bind_models(py::module_& module) {
               const py::sequence& y) {
              const auto memory = m.program(purpose, types_of(x), types_of(y))->memory();
              return py::dict(py::arg("planned") = memory.planned, py::arg("used") = memory.used,
-                             py::arg("weights") = memory.weights,
-                             py::arg("state") = memory.state,
+                             py::arg("weights") = memory.weights, py::arg("state") = memory.state,
                              py::arg("gradients") = memory.gradients,
                              py::arg("persistent") = memory.persistent);
            })
@@ -128,15 +126,27 @@ void bind_models(py::module_& module) {
               const py::sequence& y) {
              return to_python(m.program(purpose, types_of(x), types_of(y))->explain());
            })
+      .def("profile",
+           [](const Model& m, const std::string& purpose, const std::vector<Tensor>& x,
+              const std::vector<Tensor>& y, int rounds) {
+             std::vector<Type> types[2];
+             for (const Tensor& t : x) types[0].push_back({t.shape(), t.dtype()});
+             for (const Tensor& t : y) types[1].push_back({t.shape(), t.dtype()});
+             std::vector<Tensor> inputs = x;
+             inputs.insert(inputs.end(), y.begin(), y.end());
+             const auto program = m.program(purpose, types[0], types[1]);
+             return to_python(program->profile(inputs, {}, rounds));
+           })
       .def("summary", [](const Model& m) { return to_python(m.summary()); })
       .def("config", [](const Model& m) { return to_python(m.config()); })
       .def("save", &Model::save, py::arg("path"), py::arg("checkpoint") = false, release)
       .def_static("load", &Model::load, py::arg("path"), release)
-      .def("load_weights",
-           [](Model& m, const std::string& path, bool partial) {
-             return to_python(m.load_weights(path, partial));
-           },
-           py::arg("path"), py::arg("partial") = false);
+      .def(
+          "load_weights",
+          [](Model& m, const std::string& path, bool partial) {
+            return to_python(m.load_weights(path, partial));
+          },
+          py::arg("path"), py::arg("partial") = false);
   module.def("register_function", [](const std::string& name, const py::object& function) {
     register_function(name, from_python(function));
   });

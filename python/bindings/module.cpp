@@ -1,11 +1,11 @@
 // The module striate._striate: errors, devices, kernels and what all files share.
-#include "bindings.h"
-
 #include <striate/core/device.h>
 #include <striate/core/parallel.h>
 #include <striate/kernels/impl.h>
 #include <striate/layers/initializer.h>
 #include <striate/version.h>
+
+#include "bindings.h"
 
 namespace striate {
 
@@ -21,7 +21,8 @@ Json to_json(const py::handle& object) {
       json.set(py::str(key).cast<std::string>(), to_json(value));
     return json;
   }
-  if (py::hasattr(object, "__index__")) return py::int_(py::reinterpret_borrow<py::object>(object)).cast<int64_t>();
+  if (py::hasattr(object, "__index__"))
+    return py::int_(py::reinterpret_borrow<py::object>(object)).cast<int64_t>();
   if (py::hasattr(object, "get_config"))
     return to_json(py::reinterpret_borrow<py::object>(object).attr("get_config")());
   if (py::isinstance<py::sequence>(object)) {

@@ -1,8 +1,8 @@
 // Tensors in Python: NumPy and DLPack in and out without a copy, and operations on tensors.
-#include "bindings.h"
-
 #include <striate/core/dlpack.h>
 #include <striate/layers/eager.h>
+
+#include "bindings.h"
 
 namespace striate {
 namespace {
@@ -28,8 +28,8 @@ py::dtype dtype_for_array(DType dtype) { return py::dtype(name_of(dtype)); }
 Tensor shared(const std::shared_ptr<py::array>& kept) {
   std::vector<int64_t> dims(kept->shape(), kept->shape() + kept->ndim());
   const Shape shape(dims);
-  auto buffer = Buffer::wrap(const_cast<void*>(kept->data()),
-                             static_cast<size_t>(kept->nbytes()), {}, [held = kept]() mutable {
+  auto buffer = Buffer::wrap(const_cast<void*>(kept->data()), static_cast<size_t>(kept->nbytes()),
+                             {}, [held = kept]() mutable {
                                const py::gil_scoped_acquire gil;
                                held.reset();
                              });
@@ -77,8 +77,8 @@ void bind_tensors(py::module_& module) {
              return to_tensor(py::module_::import("numpy").attr("asarray")(value)).clone();
            }),
            py::arg("value"))
-      .def_property_readonly("shape",
-                             [](const Tensor& t) { return py::tuple(py::cast(t.shape().to_vector())); })
+      .def_property_readonly(
+          "shape", [](const Tensor& t) { return py::tuple(py::cast(t.shape().to_vector())); })
       .def_property_readonly("dtype", [](const Tensor& t) { return name_of(t.dtype()); })
       .def_property_readonly("ndim", [](const Tensor& t) { return t.shape().rank(); })
       .def_property_readonly("size", [](const Tensor& t) { return t.elements(); })
@@ -86,12 +86,15 @@ void bind_tensors(py::module_& module) {
       .def_property_readonly("device", [](const Tensor& t) { return t.device().to_string(); })
       .def("numpy", to_array, "Return a NumPy array that shares the memory.")
       .def("item", &Tensor::item, "Return the only element as a float.")
-      .def("to", [](const Tensor& t, const std::string& name) { return t.to(device_from_name(name)); },
-           py::arg("device"), "Return a copy on a device; itself when it is there.")
+      .def(
+          "to",
+          [](const Tensor& t, const std::string& name) { return t.to(device_from_name(name)); },
+          py::arg("device"), "Return a copy on a device; itself when it is there.")
       .def("clone", &Tensor::clone, "Return a copy.")
-      .def("reshape",
-           [](const Tensor& t, const std::vector<int64_t>& dims) { return t.reshape(Shape(dims)); },
-           py::arg("shape"), "Return the same elements under another shape.")
+      .def(
+          "reshape",
+          [](const Tensor& t, const std::vector<int64_t>& dims) { return t.reshape(Shape(dims)); },
+          py::arg("shape"), "Return the same elements under another shape.")
       .def("__float__", &Tensor::item)
       .def("__int__", [](const Tensor& t) { return static_cast<int64_t>(t.item()); })
       .def("__bool__", [](const Tensor& t) { return t.item() != 0; })
@@ -100,12 +103,13 @@ void bind_tensors(py::module_& module) {
              if (t.shape().rank() == 0) throw py::type_error("a scalar tensor has no length");
              return t.shape()[0];
            })
-      .def("__array__",
-           [](const Tensor& t, const py::object& dtype, const py::object&) -> py::object {
-             py::object array = to_array(t);
-             return dtype.is_none() ? array : array.attr("astype")(dtype);
-           },
-           py::arg("dtype") = py::none(), py::arg("copy") = py::none())
+      .def(
+          "__array__",
+          [](const Tensor& t, const py::object& dtype, const py::object&) -> py::object {
+            py::object array = to_array(t);
+            return dtype.is_none() ? array : array.attr("astype")(dtype);
+          },
+          py::arg("dtype") = py::none(), py::arg("copy") = py::none())
       .def("__getitem__",
            [](const Tensor& t, const py::object& index) {
              const py::object part = py::array(to_array(t)).attr("__getitem__")(index);

@@ -209,8 +209,8 @@ class Model:
             device: "auto", "cpu" or "cuda".
             precision: "float32"; others when the device computes in them.
             check_numerics: Look for NaN and infinity after every kernel (slow).
-            deterministic: The same bits for the same build, thread count and kernel choices; the
-                library has no other mode.
+            deterministic: True: the same bits for the same build, thread count and kernel
+                choices. "threads": for any thread count too, by kernels that allow it.
             exact: Only kernels as exact as direct sums (no Winograd with large tiles).
             tune: Measure the kernels of each layer instead of estimating (not on the CPU yet).
             shards: Equal parts of a batch whose gradients are summed by one fixed tree.
@@ -220,8 +220,9 @@ class Model:
         Raises:
             ShapeError, DTypeError, DeviceError: For what does not exist or fit.
         """
-        if not deterministic:
-            deterministic = True  # there is nothing quicker to allow
+        if deterministic not in (True, "threads"):
+            rule = 'deterministic must be True or "threads": no kernel is quicker without'
+            raise Error(f"{rule}, got {deterministic!r}.", rule=rule, values=repr(deterministic))
         if tune:
             raise Error(
                 "tune=True measures kernels on a GPU; the CPU's are chosen by estimate.",
@@ -239,6 +240,7 @@ class Model:
             precision=precision,
             check_numerics=check_numerics,
             exact=exact,
+            same_for_threads=deterministic == "threads",
             shards=shards * accumulate,
             seed=_striate.current_seed() if seed is None else seed,
         )
@@ -433,6 +435,18 @@ class Model:
         types = self._batch_types(batch_size)
         targets = [([batch_size], "int64")] if purpose != "predict" else []
         return self._handle.explain(purpose, types, targets)
+
+    def profile(self, x, y=None, rounds=5):
+        """Return what `explain` returns for a batch, with `microseconds`: the shortest run of each.
+
+        Args:
+            x: The inputs of one batch.
+            y: Its targets; given, whole training steps are run, at a learning rate of 0.
+            rounds: How often the program is run.
+        """
+        purpose, targets = ("predict", []) if y is None else ("train", _arrays(y, "y"))
+        arrays = _tensors(_arrays(x, "x"))
+        return self._handle.profile(purpose, arrays, _tensors(targets), rounds)
 
     def memory(self, batch_size=32, purpose="predict"):
         """Return the bytes of a program: {planned, used, weights, ...}; nothing is run."""

@@ -182,6 +182,10 @@ void append_activation(dnnl::post_ops& post_ops, Activation activation, double n
 }
 
 std::string declines_by_type(const Problem& problem) {
+  const std::string& name = problem.operation;
+  if (problem.same_for_threads && name != "conv2d" && name != "conv2d_backward_input" &&
+      name != "reorder")
+    return "sums in an order that depends on the number of threads";
   for (const auto* values : {&problem.inputs, &problem.outputs})
     for (const auto& v : *values)
       if (v.dtype != DType::kF32) return std::string("takes float32, got ") + name_of(v.dtype);
