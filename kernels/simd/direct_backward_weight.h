@@ -1,8 +1,7 @@
 // The gradient of the filters of any window and stride, as sums over pixels in blocked layouts.
 //
-//   dw[k,r,s,c] = sum over n,p,q of x[n, p*stride - top + r*dilation, q*stride - left + s*dilation,
-//   c]
-//                 * dy[n,p,q,k]
+//   dw[k,r,s,c] = sum over n,p,q of dy[n,p,q,k] *
+//                 x[n, p*stride - top + r*dilation, q*stride - left + s*dilation, c]
 //
 // For each place (r, s) in the window this is the product of a block of input channels, pixels of
 // some rows, and the gradients of the same pixels: a block of channels by filters stays in

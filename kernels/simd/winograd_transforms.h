@@ -1,17 +1,18 @@
 // The one-dimensional transforms of Winograd's convolution F(m, 3), on vectors of channels.
 //
-//   y = A^T [(G g) * (B^T d)]        d: m + 2 inputs, g: 3 weights, y: m outputs, * element by
-//   element dg = G^T [(B^T d) * (A dy)]      the gradient of the weights, summed over tiles before
-//   G^T
+//   y  = A^T [(G g) * (B^T d)]    d: m + 2 inputs, g: 3 weights, y: m outputs
+//   dg = G^T [(B^T d) * (A dy)]   the gradient of the weights, summed over tiles before G^T
 //
+// where * is element by element.
 // In two dimensions each is applied to columns, then to rows. Toom-Cook at the points p_j and
 // infinity gives  A^T[i][j] = p_j^i,  G[j][i] = p_j^i / prod over l != j of (p_j - p_l),  and row j
 // of B^T is the polynomial  prod over l != j of (x - p_l).  Lavin and Gray, "Fast algorithms for
 // convolutional neural networks", arXiv 1509.09308.
 //
-// F(4, 3) uses the points 0, +-1/sqrt2, +-sqrt2 in place of the paper's 0, +-1, +-2: the entries
-// stay nearer to 1 and the error is half as large at the same cost (Barabasz et al., "Error
-// analysis and improving the accuracy of Winograd convolution", arXiv 1803.10986).
+// F(4, 3) uses the points 0, +-1/sqrt2, +-sqrt2 in place of the paper's 0, +-1, +-2: points that are
+// each other's negative and reciprocal keep the entries near 1, and the error is half as large at the
+// same cost. Alam et al., "Winograd convolution for deep neural networks: efficient point selection",
+// ACM TECS 21(6), 2022.
 #pragma once
 
 #include <striate/kernels/simd/vector.h>
