@@ -388,9 +388,10 @@ Json Program::profile(const std::vector<Tensor>& inputs, const StepBlock& block,
     seconds_.clear();
     throw;
   }
+  const Json steps = explain();
   Json report = Json::array();
   size_t step = 0;
-  for (const Json& explained : explain().items()) {
+  for (const Json& explained : steps.items()) {
     Json row = explained;
     if (!row["once"].as_bool()) row.set("microseconds", seconds_[step++] * 1e6);
     report.push(std::move(row));
