@@ -165,7 +165,8 @@ NamedFunction find(const std::vector<Kind>& kinds, const Json& config, const cha
         if (key != "type") options.set(key, value);
     const auto read = kind.schema.read(options);
     Json full = Json::object({{"type", kind.schema.name}});
-    for (const auto& [key, value] : kind.schema.write(read.get()).members()) full.set(key, value);
+    const Json given = kind.schema.write(read.get());
+    for (const auto& [key, value] : given.members()) full.set(key, value);
     return {kind.name, full, kind.make(read)};
   }
   throw ShapeError(std::string(what) + " must be a function or one of " + names, "'" + wanted + "'",

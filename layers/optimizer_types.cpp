@@ -123,8 +123,8 @@ std::vector<const Schema*> Optimizer::schemas() {
 
 Json Optimizer::config() const {
   Json config = Json::object({{"type", type_->schema.name}});
-  for (const auto& [key, value] : type_->schema.write(options_.get()).members())
-    config.set(key, value);
+  const Json options = type_->schema.write(options_.get());
+  for (const auto& [key, value] : options.members()) config.set(key, value);
   config.set("learning_rate", schedule_.json());
   return config;
 }
