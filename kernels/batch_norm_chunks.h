@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace striate::kernels {
@@ -68,18 +69,30 @@ class BatchNormChunks {
   int64_t segment_step_, group_step_, row_step_;
 };
 
-/// Call `row(offset, floats)` for each folded row of a chunk. kWidth: the width, or 0 for any.
-template <int64_t kWidth, class Row>
+/// Call `body(offset, floats, kRows)` for the folded rows of a chunk, kRows at a time (a type with
+/// a constant `value` of 4 or 1) that lie c.stride floats apart. kWidth: the width, or 0 for any.
+template <int64_t kWidth, class Body>
 STRIATE_INLINE void for_each_row(const BatchNormChunks& c, const BatchNormChunk& chunk,
-                                 const Row& row) {
+                                 const Body& body) {
   const int64_t whole = chunk.rows / c.fold, rest = chunk.rows % c.fold * c.group_lanes;
+  // The last slice of dense channels may be narrower; slices are not folded.
+  const int64_t width = kWidth ? kWidth : c.stride == c.width ? c.width : c.used(chunk.group);
   for (int64_t i = 0; i < chunk.segments; ++i) {
-    int64_t at = c.offset(chunk, i);
-    // The last slice of dense channels may be narrower; slices are not folded.
-    const int64_t width = kWidth ? kWidth : c.stride == c.width ? c.width : c.used(chunk.group);
-    for (int64_t r = 0; r < whole; ++r, at += c.stride) row(at, width);
-    if (rest) row(at, rest);
+    int64_t at = c.offset(chunk, i), r = 0;
+    for (; r + 4 <= whole; r += 4, at += 4 * c.stride)
+      body(at, width, std::integral_constant<int, 4>());
+    for (; r < whole; ++r, at += c.stride) body(at, width, std::integral_constant<int, 1>());
+    if (rest) body(at, rest, std::integral_constant<int, 1>());
   }
+}
+
+/// Return the sum of value(k) over one or four rows k, as a tree.
+template <class Rows, class Value>
+STRIATE_INLINE float row_sum(Rows rows, const Value& value) {
+  if constexpr (rows.value == 4)
+    return (value(0) + value(1)) + (value(2) + value(3));
+  else
+    return value(0);
 }
 
 /// Run `Loop` (which has kWidth as its first template argument) over all chunks.

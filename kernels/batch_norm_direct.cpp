@@ -20,30 +20,39 @@ struct Moments {
   static STRIATE_INLINE void run(const BatchNormChunks* chunks, const float* x, double* means,
                                  double* squares, int64_t begin, int64_t end) {
     const BatchNormChunks& c = *chunks;
+    const int64_t stride = c.stride;
     for (int64_t i = begin; i < end; ++i) {
       const BatchNormChunk& chunk = c.chunks[static_cast<size_t>(i)];
       const int64_t lanes = c.stored(chunk.group);
       const double count = static_cast<double>(chunk.segments * chunk.rows);
       double* mean = means + i * kWide;
       double* square = squares + i * kWide;
+      const float* first = x + c.offset(chunk, 0);
       double sum[kWide] = {};
       float about[kWide], square_sum[kWide] = {};
-      for_each_row<kWidth>(c, chunk, [&](int64_t at, int64_t n) STRIATE_INLINED {
+      for (int64_t f = 0; f < c.fold; ++f)
+        for (int64_t l = 0; l < lanes; ++l) about[f * lanes + l] = first[l];
+      for_each_row<kWidth>(c, chunk, [&](int64_t at, int64_t n, auto rows) STRIATE_INLINED {
+        const float* from = x + at;
 #pragma omp simd
-        for (int64_t l = 0; l < n; ++l) sum[l] += static_cast<double>(x[at + l]);
+        for (int64_t l = 0; l < n; ++l)
+          sum[l] += static_cast<double>(row_sum(
+              rows, [&](int64_t k) STRIATE_INLINED { return from[k * stride + l] - about[l]; }));
       });
       for (int64_t l = 0; l < lanes; ++l) {
-        mean[l] = 0;
-        for (int64_t f = 0; f < c.fold; ++f) mean[l] += sum[f * lanes + l];
-        mean[l] /= count;
+        double total = 0;
+        for (int64_t f = 0; f < c.fold; ++f) total += sum[f * lanes + l];
+        mean[l] = static_cast<double>(first[l]) + total / count;
         for (int64_t f = 0; f < c.fold; ++f) about[f * lanes + l] = static_cast<float>(mean[l]);
       }
-      for_each_row<kWidth>(c, chunk, [&](int64_t at, int64_t n) STRIATE_INLINED {
+      for_each_row<kWidth>(c, chunk, [&](int64_t at, int64_t n, auto rows) STRIATE_INLINED {
+        const float* from = x + at;
 #pragma omp simd
-        for (int64_t l = 0; l < n; ++l) {
-          const float d = x[at + l] - about[l];
-          square_sum[l] += d * d;
-        }
+        for (int64_t l = 0; l < n; ++l)
+          square_sum[l] += row_sum(rows, [&](int64_t k) STRIATE_INLINED {
+            const float d = from[k * stride + l] - about[l];
+            return d * d;
+          });
       });
       for (int64_t l = 0; l < lanes; ++l) {
         const double rest = mean[l] - static_cast<double>(about[l]);
@@ -55,7 +64,8 @@ struct Moments {
   }
 };
 
-/// y = act((x - mean) * scale + shift + residual) for chunks [begin, end).
+/// y = act((x - mean) * scale + shift + residual) for chunks [begin, end), the last first: it is
+/// what the pass before left in the cache.
 template <bool kResidual, bool kRelu>
 struct Normalise {
   template <int64_t kWidth>
@@ -63,18 +73,20 @@ struct Normalise {
     static STRIATE_INLINE void run(const BatchNormChunks* chunks, const float* x,
                                    const float* residual, const float* means, const float* scales,
                                    const float* shifts, float* y, int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
+      const int64_t stride = chunks->stride;
+      for (int64_t i = end - 1; i >= begin; --i) {
         const BatchNormChunk& chunk = chunks->chunks[static_cast<size_t>(i)];
         const int64_t parameters = chunk.group * kWide;
         const float *mean = means + parameters, *scale = scales + parameters,
                     *shift = shifts + parameters;
-        for_each_row<kWidth>(*chunks, chunk, [&](int64_t at, int64_t n) STRIATE_INLINED {
+        for_each_row<kWidth>(*chunks, chunk, [&](int64_t at, int64_t n, auto rows) STRIATE_INLINED {
+          for (int64_t k = 0; k < rows.value; ++k, at += stride)
 #pragma omp simd
-          for (int64_t l = 0; l < n; ++l) {
-            float v = (x[at + l] - mean[l]) * scale[l] + shift[l];
-            if (kResidual) v += residual[at + l];
-            y[at + l] = kRelu && v < 0 ? 0 : v;
-          }
+            for (int64_t l = 0; l < n; ++l) {
+              float v = (x[at + l] - mean[l]) * scale[l] + shift[l];
+              if (kResidual) v += residual[at + l];
+              y[at + l] = kRelu && v < 0 ? 0 : v;
+            }
         });
       }
     }
