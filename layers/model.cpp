@@ -42,6 +42,20 @@ std::vector<Type> types_of(const std::vector<Tensor>& tensors) {
   return types;
 }
 
+bool same_types(const std::vector<Type>& types, const std::vector<Type>& others) {
+  return std::equal(types.begin(), types.end(), others.begin(), others.end(),
+                    [](const Type& a, const Type& b) {
+                      return a.dtype == b.dtype && a.shape == b.shape;
+                    });
+}
+
+bool same_types(const std::vector<Type>& types, const std::vector<Tensor>& tensors) {
+  return std::equal(types.begin(), types.end(), tensors.begin(), tensors.end(),
+                    [](const Type& a, const Tensor& b) {
+                      return a.dtype == b.dtype() && a.shape == b.shape();
+                    });
+}
+
 }  // namespace
 
 Model::Model(std::vector<Value> inputs, std::vector<Value> outputs, const std::string& name)
@@ -242,60 +256,120 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   return std::make_shared<Program>(inputs, types, outputs, std::move(updates), how, arena);
 }
 
-std::shared_ptr<Program> Model::program(const std::string& purpose, const std::vector<Type>& x,
-                                        const std::vector<Type>& y) const {
+void Model::need_compiled(const std::string& purpose) const {
   if (purpose != "predict" && !is_compiled())
     throw Error("the model is not compiled", "", "Call compile(optimizer, loss) first");
-  if (!state_->arena) state_->arena = std::make_shared<Arena>(state_->device);
-  auto& programs = state_->programs;
-  auto& slot = programs[key_of(purpose, x, y)];
-  slot.first = ++state_->clock;
-  if (slot.second) return slot.second;
-  try {
-    slot.second = build(purpose, x, y, state_->arena);
-  } catch (...) {
-    programs.erase(key_of(purpose, x, y));
-    throw;
-  }
-  const auto made = slot.second;
-  if (programs.size() > kMaxPrograms)
-    programs.erase(std::min_element(programs.begin(), programs.end(),
-                                    [](const auto& a, const auto& b) {
-                                      return a.second.first < b.second.first;
-                                    }));
-  return made;
 }
 
-StepResult Model::run_batch(const std::string& purpose, const std::vector<Tensor>& x,
-                            const std::vector<Tensor>& y) {
+template <class T>
+Model::Slot* Model::find_slot(const std::string& purpose, const std::vector<T>& x,
+                              const std::vector<T>& y) const {
+  for (const auto& slot : state_->programs)
+    if (slot->purpose == purpose && same_types(slot->x, x) && same_types(slot->y, y)) {
+      slot->used = ++state_->clock;
+      return slot.get();
+    }
+  return nullptr;
+}
+
+Model::Slot& Model::slot(const std::string& purpose, const std::vector<Type>& x,
+                         const std::vector<Type>& y) const {
+  if (Slot* found = find_slot(purpose, x, y)) return *found;
+  need_compiled(purpose);
+  if (!state_->arena) state_->arena = std::make_shared<Arena>(state_->device);
+  auto made = std::make_unique<Slot>();
+  made->purpose = purpose;
+  made->x = x;
+  made->y = y;
+  made->program = build(purpose, x, y, state_->arena);
+  made->used = ++state_->clock;
+  auto& programs = state_->programs;
+  if (programs.size() == kMaxPrograms)
+    programs.erase(std::min_element(programs.begin(), programs.end(), [](auto& a, auto& b) {
+      return a->used < b->used;
+    }));
+  programs.push_back(std::move(made));
+  return *programs.back();
+}
+
+std::shared_ptr<Program> Model::program(const std::string& purpose, const std::vector<Type>& x,
+                                        const std::vector<Type>& y) const {
+  return slot(purpose, x, y).program;
+}
+
+std::shared_ptr<Program> Model::planned(const std::string& purpose, const std::vector<Type>& x,
+                                        const std::vector<Type>& y) const {
+  if (const Slot* found = find_slot(purpose, x, y)) return found->program;
+  need_compiled(purpose);
+  return build(purpose, x, y, std::make_shared<Arena>(state_->device));
+}
+
+std::vector<Type> Model::target_types(int64_t batch) const {
+  need_compiled("train");
+  const Slot* latest = nullptr;
+  for (const auto& slot : state_->programs)
+    if (slot->purpose != "predict" && (!latest || slot->used > latest->used)) latest = slot.get();
+  std::vector<Type> types;
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const auto& losses = state_->options.losses;
+    const Json& loss = losses[losses.size() == 1 ? 0 : i].config;
+    Type type = {outputs_[i].shape(), DType::kF32};
+    if (latest) {
+      type = latest->y[i];
+    } else if (loss.is_object() && loss["type"].as_string() == "SparseCategoricalCrossentropy") {
+      type = {Shape(type.shape.begin(), type.shape.end() - 1), DType::kI64};
+    }
+    if (type.shape.rank() > 0) type.shape[0] = batch;
+    types.push_back(type);
+  }
+  return types;
+}
+
+const StepResult& Model::run_batch(const std::string& purpose, const std::vector<Tensor>& x,
+                                   const std::vector<Tensor>& y) {
   if (x.empty() || x[0].shape().rank() == 0 || x[0].shape()[0] == 0)
     throw ShapeError("a batch needs at least one sample", "none");
-  const auto program = this->program(purpose, types_of(x), types_of(y));
-  std::vector<Tensor> inputs = x;
-  inputs.insert(inputs.end(), y.begin(), y.end());
+  Slot* found = find_slot(purpose, x, y);
+  if (!found) found = &slot(purpose, types_of(x), types_of(y));
+  Slot& slot = *found;
+  if (slot.outputs.empty()) {
+    for (const Type& type : slot.program->output_types())
+      slot.outputs.emplace_back(type.shape, type.dtype, state_->device);
+    slot.result.metrics.resize(slot.outputs.size() - 1);
+  }
   StepBlock block;
   block.seed = state_->options.seed;
   block.step = state_->step;
   block.learning_rate[0] =
       static_cast<float>(state_->options.optimizer->learning_rate(state_->step));
-  const auto outputs = program->run(inputs, block);
+  slot.inputs.assign(x.begin(), x.end());
+  slot.inputs.insert(slot.inputs.end(), y.begin(), y.end());
+  try {
+    slot.program->run(slot.inputs, slot.outputs, block);
+  } catch (...) {
+    slot.inputs.clear();  // the batch is its owner's again
+    throw;
+  }
+  slot.inputs.clear();
   if (purpose == "train") ++state_->step;
-  StepResult result;
-  result.loss = outputs[0].item();
-  for (size_t i = 1; i < outputs.size(); ++i) result.metrics.push_back(outputs[i].item());
-  return result;
+  slot.result.loss = slot.outputs[0].item();
+  for (size_t i = 1; i < slot.outputs.size(); ++i)
+    slot.result.metrics[i - 1] = slot.outputs[i].item();
+  return slot.result;
 }
 
-StepResult Model::train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
+const StepResult& Model::train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
   return run_batch("train", x, y);
 }
 
-StepResult Model::test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
+const StepResult& Model::test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
   return run_batch("test", x, y);
 }
 
 std::vector<Tensor> Model::predict_batch(const std::vector<Tensor>& x) const {
-  return program("predict", types_of(x))->run(x);
+  Slot* found = find_slot("predict", x, {});
+  if (!found) found = &slot("predict", types_of(x), {});
+  return found->program->run(x);
 }
 
 Model Sequential(const std::vector<Layer>& layers, const std::string& name) {

@@ -67,10 +67,11 @@ class Model {
   bool is_compiled() const { return state_->options.optimizer != nullptr; }
   const CompileOptions& compile_options() const { return state_->options; }
 
-  /// Train on one batch; x and y hold one tensor per input and output, rows first.
-  StepResult train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y);
+  /// Train on one batch; x and y hold one tensor per input and output, rows first. The result is
+  /// the model's and holds until the next batch. Nothing is allocated but at the first such batch.
+  const StepResult& train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y);
   /// Evaluate one batch without training.
-  StepResult test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y);
+  const StepResult& test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y);
   /// Return the outputs for one batch.
   std::vector<Tensor> predict_batch(const std::vector<Tensor>& x) const;
 
@@ -81,6 +82,12 @@ class Model {
   /// Return the program for given types, compiled when new; `purpose` train, test or predict.
   std::shared_ptr<Program> program(const std::string& purpose, const std::vector<Type>& x,
                                    const std::vector<Type>& y = {}) const;
+  /// Return the same, but not kept where it is new: to look at.
+  std::shared_ptr<Program> planned(const std::string& purpose, const std::vector<Type>& x,
+                                   const std::vector<Type>& y = {}) const;
+  /// Return the types of the targets of `batch` samples: those trained on last, else what the
+  /// losses ask for.
+  std::vector<Type> target_types(int64_t batch) const;
 
   /// Return shapes, parameters, bytes and multiply-adds of each layer as JSON.
   Json summary() const;
@@ -101,12 +108,21 @@ class Model {
 
  private:
   friend class Predictor;
+  /// A program, and what a batch needs besides, kept from one to the next.
+  struct Slot {
+    std::string purpose;
+    std::vector<Type> x, y;
+    std::shared_ptr<Program> program;
+    std::vector<Tensor> inputs, outputs;
+    StepResult result;
+    uint64_t used = 0;
+  };
   struct State {
     CompileOptions options;
     Device device;
     int64_t step = 0;
     std::shared_ptr<Arena> arena;
-    std::map<std::string, std::pair<uint64_t, std::shared_ptr<Program>>> programs;
+    std::vector<std::unique_ptr<Slot>> programs;  // of the input types seen lately
     uint64_t clock = 0;
   };
 
@@ -114,8 +130,14 @@ class Model {
   void name_layers();
   std::shared_ptr<Program> build(const std::string& purpose, const std::vector<Type>& x,
                                  const std::vector<Type>& y, std::shared_ptr<Arena> arena) const;
-  StepResult run_batch(const std::string& purpose, const std::vector<Tensor>& x,
-                       const std::vector<Tensor>& y);
+  void need_compiled(const std::string& purpose) const;
+  template <class T>
+  Slot* find_slot(const std::string& purpose, const std::vector<T>& x,
+                  const std::vector<T>& y) const;
+  Slot& slot(const std::string& purpose, const std::vector<Type>& x,
+             const std::vector<Type>& y) const;
+  const StepResult& run_batch(const std::string& purpose, const std::vector<Tensor>& x,
+                              const std::vector<Tensor>& y);
 
   std::string name_;
   std::vector<Value> inputs_, outputs_;

@@ -302,18 +302,25 @@ class Planner {
     return false;
   }
 
-  /// The version of each gradient that the update reads lies in the gradient region.
+  /// The versions of each gradient that the update takes from the shards lie in the gradient
+  /// region; a copy that it makes itself, of the shards' sum, does not.
   void mark_gradients() {
+    std::set<int> late;
+    for (size_t s = plan_.update_begin; s < plan_.steps.size(); ++s)
+      late.insert(plan_.steps[s].outputs.begin(), plan_.steps[s].outputs.end());
     for (const Assignment& a : graph_.gradients) {
       const auto found = versions_.find(a.value);
       if (found == versions_.end()) continue;
-      int chosen = found->second[0];
+      std::set<int> read;
       for (size_t s = plan_.update_begin; s < plan_.steps.size(); ++s)
         for (int input : plan_.steps[s].inputs)
-          if (std::count(found->second.begin(), found->second.end(), input)) chosen = input;
-      if (root(chosen).place != Place::kArena || root(chosen).gradient) continue;
-      root(chosen).gradient = true;
-      plan_.gradients.emplace_back(a.variable->path, chosen);
+          if (!late.count(input) && std::count(found->second.begin(), found->second.end(), input))
+            read.insert(input);
+      for (int version : read) {
+        if (root(version).place != Place::kArena || root(version).gradient) continue;
+        root(version).gradient = true;
+        plan_.gradients.emplace_back(a.variable->path, version);
+      }
     }
   }
 

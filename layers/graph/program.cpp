@@ -70,7 +70,8 @@ void Program::compile() {
     const std::string& name = node->operation->name;
     if (name != "sparse_categorical_crossentropy" && name != "top_k_correct") continue;
     const Node* source = node->inputs[1].node.get();
-    if (source->operation->name == "cast") source = source->inputs[0].node.get();
+    while (source->operation->name == "cast" || source->operation->name == "reshape")
+      source = source->inputs[0].node.get();
     for (size_t i = 0; i < graph.inputs.size(); ++i)
       if (graph.inputs[i].node.get() == source)
         labels_.push_back({i, node->inputs[0].shape()[-1], node->layer()});
@@ -91,8 +92,13 @@ void Program::compile() {
       if (plan.root(output).place == Place::kVariable)
         changed_[static_cast<size_t>(plan.root(output).number)] = true;
   plan_ = std::move(plan);
-  persistent_ = plan_.persistent_bytes ? Buffer::allocate(plan_.persistent_bytes, options_.device)
-                                       : nullptr;
+  persistent_ = nullptr;
+  shard_state_.clear();
+  kept_state_.clear();
+  for (size_t s = plan_.state_begin; options_.shards > 1 && s < plan_.update_begin; ++s)
+    for (int output : plan_.steps[s].outputs)
+      if (plan_.root(output).place == Place::kVariable)
+        shard_state_.push_back(static_cast<size_t>(plan_.root(output).number));
   if (options_.shards > 1 && plan_.gradient_bytes > 0) {
     kernels::Problem problem;
     problem.operation = "add";
@@ -111,9 +117,45 @@ void Program::compile() {
   bound_steps_.clear();
   bound_prologue_.clear();
   bound_arena_ = nullptr;
-  arena_->reserve(plan_.arena_bytes);
   plan_seconds_ =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Have the memory of the plan: at the first run, so that a plan can be looked at without it.
+void Program::reserve_memory() {
+  arena_->reserve(plan_.arena_bytes);
+  if (!persistent_ && plan_.persistent_bytes)
+    persistent_ = Buffer::allocate(plan_.persistent_bytes, options_.device);
+  if (kept_state_.size() == shard_state_.size()) return;
+  for (size_t index : shard_state_)
+    kept_state_.push_back(
+        Buffer::allocate(plan_.variables[index]->storage()->bytes(), options_.device));
+}
+
+// A shard that fails comes after others that have stored their statistics.
+void Program::keep_state() {
+  for (size_t i = 0; i < shard_state_.size(); ++i)
+    std::memcpy(kept_state_[i]->data(), plan_.variables[shard_state_[i]]->storage()->data(),
+                kept_state_[i]->bytes());
+}
+
+void Program::restore_state() {
+  for (size_t i = 0; i < shard_state_.size(); ++i)
+    std::memcpy(plan_.variables[shard_state_[i]]->storage()->data(), kept_state_[i]->data(),
+                kept_state_[i]->bytes());
+}
+
+void Program::check_finite(const std::vector<Tensor>& outputs, int64_t step) {
+  bool finite = true;
+  for (const Tensor& output : outputs)
+    if (output.dtype() == DType::kF32 && output.shape().rank() == 0)
+      finite = finite && std::isfinite(*output.data_as<float>());
+  const std::string place = finite && !options_.check_numerics ? "" : find_nonfinite();
+  if (finite && place.empty()) return;
+  restore_state();
+  throw NumericsError("values must be finite at step " + std::to_string(step),
+                      "NaN or infinity first from " + (place.empty() ? "the loss" : place),
+                      "Look at the inputs, or lower the learning rate");
 }
 
 bool Program::is_stale() const {
@@ -264,11 +306,13 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
                        inputs[i].shape().to_string() + " " + name_of(inputs[i].dtype()));
   check_labels(inputs);
   if (is_stale()) compile();
+  reserve_memory();
   if (bound_arena_ != arena_->data()) bound_steps_.clear();
   block_ = block;
   run_prologue();
   const int shards = options_.shards;
-  std::vector<double> sums;
+  keep_state();
+  sums_.assign(outputs.size(), 0);
   for (int shard = 0; shard < shards; ++shard) {
     bool rebind = bound_steps_.empty();
     auto feed = [&](auto& fed, const Tensor& tensor, size_t i) {
@@ -288,29 +332,18 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
     if (shards > 1 && !inputs.empty())
       block_.first_sample += shard * (input_types_[0].shape[0] / shards);
     run_steps(plan_.steps, 0, plan_.state_begin);
-    if (options_.training || options_.check_numerics) {
-      bool finite = true;
-      for (const Tensor& output : outputs)
-        if (output.dtype() == DType::kF32 && output.shape().rank() == 0)
-          finite = finite && std::isfinite(*output.data_as<float>());
-      const std::string place = finite && !options_.check_numerics ? "" : find_nonfinite();
-      if (!finite || !place.empty())
-        throw NumericsError("values must be finite at step " + std::to_string(block.step),
-                            "NaN or infinity first from " + (place.empty() ? "the loss" : place),
-                            "Look at the inputs, or lower the learning rate");
-    }
+    if (options_.training || options_.check_numerics) check_finite(outputs, block.step);
     run_steps(plan_.steps, plan_.state_begin, plan_.update_begin);
     if (shards > 1) {
       if (add_) sum_shard(shard);
-      sums.resize(outputs.size());
       for (size_t i = 0; i < outputs.size(); ++i)
-        if (outputs[i].shape().rank() == 0) sums[i] += *outputs[i].data_as<float>();
+        if (outputs[i].shape().rank() == 0) sums_[i] += *outputs[i].data_as<float>();
     }
   }
   if (shards > 1) {
     if (add_) sum_remaining();
     for (size_t i = 0; i < outputs.size(); ++i)
-      if (outputs[i].shape().rank() == 0) *outputs[i].data_as<float>() = static_cast<float>(sums[i]);
+      if (outputs[i].shape().rank() == 0) *outputs[i].data_as<float>() = static_cast<float>(sums_[i]);
   }
   run_steps(plan_.steps, plan_.update_begin, plan_.steps.size());
   for (size_t i = 0; i < changed_.size(); ++i)
@@ -338,7 +371,17 @@ std::vector<Tensor> Program::run(const std::vector<Tensor>& inputs, const StepBl
 Program::Memory Program::memory() const {
   Memory memory;
   memory.planned = plan_.arena_bytes;
-  memory.used = arena_->bytes();
+  const auto use = [&](int index) {
+    if (index < 0 || plan_.root(index).place != Place::kArena) return;
+    const size_t end = plan_.root(index).offset + plan_.root(index).bytes;
+    memory.used = std::max(memory.used, (end + 63) / 64 * 64);
+  };
+  for (const PlanStep& step : plan_.steps) {
+    for (int input : step.inputs) use(input);
+    for (int output : step.outputs) use(output);
+    use(step.workspace);
+  }
+  if (add_) memory.used += plan_.gradient_bytes * static_cast<size_t>(bit_width(options_.shards));
   memory.gradients = plan_.gradient_bytes;
   memory.persistent = plan_.persistent_bytes;
   for (const PlanValue& value : plan_.values)

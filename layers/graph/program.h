@@ -29,7 +29,7 @@ class Arena {
 class Program {
  public:
   /// Compile for given input types. Throws what the operations throw, layer named; KernelError
-  /// when a forced kernel declines; OutOfMemoryError.
+  /// when a forced kernel declines.
   Program(std::vector<Value> inputs, std::vector<Type> input_types, std::vector<Value> outputs,
           std::vector<Update> updates, ProgramOptions options, std::shared_ptr<Arena> arena = {});
 
@@ -37,7 +37,8 @@ class Program {
   /// With `shards` > 1 the inputs hold the rows of all shards one after another; outputs that have
   /// rows too are filled likewise, the others are summed by the tree.
   /// Throws LabelError for a label outside its classes; NumericsError when a loss is not finite
-  /// (the layer named, nothing updated), with check_numerics when any value is not.
+  /// (the layer named, nothing updated), with check_numerics when any value is not;
+  /// OutOfMemoryError at the first run.
   void run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
            const StepBlock& block = {});
   /// The same with new output tensors.
@@ -52,8 +53,11 @@ class Program {
   std::vector<Type> output_types() const;
 
   struct Memory {
-    size_t planned = 0, used = 0, weights = 0, state = 0, gradients = 0, persistent = 0;
+    size_t planned = 0;  // of the arena, before anything runs
+    size_t used = 0;     // of the arena, up to the last byte that a kernel is given
+    size_t weights = 0, state = 0, gradients = 0, persistent = 0;
   };
+  /// Return the bytes needed; the arena itself is had at the first run.
   Memory memory() const;
   double plan_seconds() const { return plan_seconds_; }
   const Plan& plan() const { return plan_; }
@@ -66,6 +70,10 @@ class Program {
   void bind();
   void run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end);
   void run_prologue();
+  void reserve_memory();
+  void check_finite(const std::vector<Tensor>& outputs, int64_t step);
+  void keep_state();
+  void restore_state();
   void sum_shard(int shard);
   void sum_remaining();
   void add_region(size_t from_offset, size_t to_offset);
@@ -99,6 +107,9 @@ class Program {
   std::vector<char*> fed_outputs_;
   std::vector<uint64_t> seen_versions_;
   std::vector<bool> changed_;  // variables that a run changes
+  std::vector<size_t> shard_state_;  // variables that each shard changes, when there are shards
+  std::vector<std::shared_ptr<Buffer>> kept_state_;  // their values before the step
+  std::vector<double> sums_;  // of the outputs over the shards
   std::vector<LabelCheck> labels_;
   char* bound_arena_ = nullptr;
   std::vector<double> seconds_;    // shortest run of each step, while `profile` runs

@@ -90,41 +90,48 @@ void bind_models(py::module_& module) {
       .def("compile", [](Model& m, const py::kwargs& options) { m.compile(options_of(options)); })
       .def("train_batch",
            [](Model& m, const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
-             StepResult result;
+             const StepResult* result = nullptr;
              {
                const py::gil_scoped_release unlocked;
-               result = m.train_batch(x, y);
+               result = &m.train_batch(x, y);
              }
-             return to_tuple(result);
+             return to_tuple(*result);
            })
       .def("test_batch",
            [](Model& m, const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
-             StepResult result;
+             const StepResult* result = nullptr;
              {
                const py::gil_scoped_release unlocked;
-               result = m.test_batch(x, y);
+               result = &m.test_batch(x, y);
              }
-             return to_tuple(result);
+             return to_tuple(*result);
            })
       .def("predict_batch", &Model::predict_batch, release)
       .def("program_memory",
            [](const Model& m, const std::string& purpose, const py::sequence& x,
               const py::sequence& y) {
-             const auto memory = m.program(purpose, types_of(x), types_of(y))->memory();
+             const auto memory = m.planned(purpose, types_of(x), types_of(y))->memory();
              return py::dict(py::arg("planned") = memory.planned, py::arg("used") = memory.used,
                              py::arg("weights") = memory.weights, py::arg("state") = memory.state,
                              py::arg("gradients") = memory.gradients,
                              py::arg("persistent") = memory.persistent);
            })
+      .def("target_types",
+           [](const Model& m, int64_t batch) {
+             py::list rows;
+             for (const Type& type : m.target_types(batch))
+               rows.append(py::make_tuple(type.shape.to_vector(), name_of(type.dtype)));
+             return rows;
+           })
       .def("plan_seconds",
            [](const Model& m, const std::string& purpose, const py::sequence& x,
               const py::sequence& y) {
-             return m.program(purpose, types_of(x), types_of(y))->plan_seconds();
+             return m.planned(purpose, types_of(x), types_of(y))->plan_seconds();
            })
       .def("explain",
            [](const Model& m, const std::string& purpose, const py::sequence& x,
               const py::sequence& y) {
-             return to_python(m.program(purpose, types_of(x), types_of(y))->explain());
+             return to_python(m.planned(purpose, types_of(x), types_of(y))->explain());
            })
       .def("profile",
            [](const Model& m, const std::string& purpose, const std::vector<Tensor>& x,

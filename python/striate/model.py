@@ -98,7 +98,6 @@ class Model:
     def _adopt(self, handle):
         self._handle = handle
         self._single = len(handle.outputs) == 1
-        self._compiled = {}
         return self
 
     @classmethod
@@ -403,8 +402,8 @@ class Model:
             for value in self.inputs
         ]
 
-    def _target_types(self, batch_size):
-        return [([batch_size, *value.shape[1:]], "float32") for value in self.outputs]
+    def _target_types(self, batch_size, purpose):
+        return [] if purpose == "predict" else self._handle.target_types(batch_size)
 
     def summary(self, as_dict=False):
         """Print shapes, parameters, bytes and multiply-adds of each layer.
@@ -430,10 +429,10 @@ class Model:
 
         Args:
             batch_size: The program's batch size.
-            purpose: "predict", or "train" for a model with a sparse crossentropy loss.
+            purpose: "predict", "train" or "test".
         """
         types = self._batch_types(batch_size)
-        targets = [([batch_size], "int64")] if purpose != "predict" else []
+        targets = self._target_types(batch_size, purpose)
         return self._handle.explain(purpose, types, targets)
 
     def profile(self, x, y=None, rounds=5):
@@ -451,7 +450,7 @@ class Model:
     def memory(self, batch_size=32, purpose="predict"):
         """Return the bytes of a program: {planned, used, weights, ...}; nothing is run."""
         types = self._batch_types(batch_size)
-        targets = [([batch_size], "int64")] if purpose != "predict" else []
+        targets = self._target_types(batch_size, purpose)
         return self._handle.program_memory(purpose, types, targets)
 
     def max_batch(self, bytes, purpose="predict"):  # noqa: A002

@@ -1,0 +1,659 @@
+"""Tests of models in Python: building, training, looking inside, and the files between."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import striate as st
+
+ops = st.ops
+
+
+def _pictures(count=24, size=8, channels=3, classes=3, seed=0):
+    """Pictures whose class shows: channel `label % channels` is brighter."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    x = generator.random((count, size, size, channels), dtype=np.float32)
+    x[np.arange(count), :, :, labels % channels] += 1
+    return x, labels
+
+
+def _small(norm=True, dropout=0.0):
+    st.seed(3)
+    layers = [st.Input((8, 8, 3)), st.Conv2D(6, 3, padding="same", activation="relu")]
+    layers += [st.BatchNormalization()] if norm else []
+    layers += [st.MaxPool2D(2), st.Flatten()]
+    layers += [st.Dropout(dropout)] if dropout else []
+    return st.Sequential([*layers, st.Dense(3)])
+
+
+def _compiled(model, optimizer=None, seed=1, **options):
+    optimizer = optimizer or st.Adam(1e-2)
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"], seed=seed, **options)
+    return model
+
+
+def _bytes(model):
+    return b"".join(value.tobytes() for value in model.get_weights())
+
+
+# --- building -------------------------------------------------------------------------------------
+
+
+def test_sequential_learns():
+    x, y = _pictures()
+    model = _compiled(_small())
+    history = model.fit(x, y, batch_size=8, epochs=12, verbose=False)
+    assert history.epochs[-1]["loss"] < 0.3 * history.epochs[0]["loss"]
+    assert model.evaluate(x, y)["accuracy"] == 1
+    assert (model.predict(x).argmax(1) == y).all()
+
+
+def test_several_inputs_and_outputs():
+    x, y = _pictures()
+    size = y[:, None].astype(np.float32) / 2
+    picture, number = st.Input((8, 8, 3), name="picture"), st.Input((1,), name="number")
+    features = st.Concatenate()([st.GlobalAveragePool2D()(st.Conv2D(4, 3)(picture)), number])
+    model = st.Model([picture, number], [st.Dense(3)(features), st.Dense(1)(features)])
+    model.compile(
+        st.Adam(1e-2),
+        ["sparse_categorical_crossentropy", "mean_squared_error"],
+        loss_weights=[1, 0.5],
+    )
+    history = model.fit([x, size], [y, size], batch_size=10, epochs=20, verbose=False)
+    assert history.epochs[-1]["loss"] < 0.7 * history.epochs[0]["loss"]
+    scores, sizes = model.predict([x, size])
+    assert scores.shape == (24, 3) and sizes.shape == (24, 1)
+    # The loss is the weighted sum of the two.
+    log_scores = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+    expected = -log_scores[np.arange(24), y].mean() + 0.5 * ((sizes - size) ** 2).mean()
+    assert model.evaluate([x, size], [y, size])["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_shared_layers_have_one_weight_and_summed_gradients():
+    left, right = st.Input((4,), name="left"), st.Input((4,), name="right")
+    shared = st.Dense(2, use_bias=False, name="shared")
+    model = st.Model([left, right], ops.add(shared(left), shared(right)))
+    assert model.count_params() == 8 and len(model.layers) == 1
+    a, b = np.eye(4, dtype=np.float32), np.ones((4, 4), np.float32)
+    weight = model.get_weights()[0]
+    np.testing.assert_allclose(model.predict([a, b]), a @ weight + b @ weight, rtol=1e-5)
+    model.compile(st.SGD(1.0), "mean_squared_error")
+    target = np.zeros((4, 2), np.float32)
+    slope = 2 * (a @ weight + b @ weight) / target.size
+    model.train_step()([a, b], target)
+    np.testing.assert_allclose(
+        model.get_weights()[0], weight - a.T @ slope - b.T @ slope, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_model_as_layer_shares_its_weights():
+    features = st.Sequential(
+        [st.Input((8, 8, 3)), st.Conv2D(4, 3, name="conv"), st.GlobalAveragePool2D()], name="eye"
+    )
+    x = st.Input((8, 8, 3))
+    model = st.Model(x, st.Dense(2, name="head")(features(x)))
+    assert [layer.name for layer in model.layers] == ["conv", "global_average_pool2d", "head"]
+    before = features.get_weights()[0].copy()
+    model.compile(st.SGD(0.5), "mean_squared_error")
+    model.train_step()(_pictures(4)[0], np.ones((4, 2)))
+    after = features.get_weights()[0]
+    assert (before != after).any()
+    np.testing.assert_array_equal(after, model.layer("conv").weights[0].value().numpy())
+
+
+class Block(st.Layer):
+    """Two convolutions and a way past them."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.convs = [st.Conv2D(filters, 3, padding="same", activation="relu") for _ in range(2)]
+        self.norm = st.BatchNormalization()
+
+    def call(self, x):
+        return ops.relu(x + self.norm(self.convs[1](self.convs[0](x))))
+
+
+def test_composed_layer_is_named_saved_and_frozen(tmp_path):
+    block = Block(3, name="block1")
+    model = st.Sequential([st.Input((8, 8, 3)), block, Block(3, name="block2"), st.Flatten(),
+                           st.Dense(3)])
+    paths = [weight.path for weight in model.weights]
+    assert paths[:2] == ["block1/conv2d/kernel", "block1/conv2d/bias"]
+    assert "block2/conv2d_1/kernel" in paths and len(set(paths)) == len(paths) == 18
+    assert [weight.path for weight in block.weights] == paths[:8]
+    x, y = _pictures()
+    model.save(tmp_path / "m.safetensors")
+    again = st.load(tmp_path / "m.safetensors")
+    assert again.predict(x).tobytes() == model.predict(x).tobytes()
+    block.freeze()
+    _compiled(model)
+    before = [weight.value().numpy().copy() for weight in model.weights]
+    model.train_step()(x, y)
+    changed = [(weight.value().numpy() != old).any() for weight, old in zip(model.weights, before)]
+    assert not any(changed[:8]) and all(changed[8:])
+
+
+def test_names_are_given_and_must_differ():
+    model = st.Sequential([st.Input((4,)), st.Dense(3), st.Dense(3), st.Dense(3, name="last")])
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "last"]
+    assert model.layer("last").get_config() == {"units": 3}
+    with pytest.raises(st.ShapeError, match="layers of a model need different names, got 'a' twice"):
+        st.Sequential([st.Input((4,)), st.Dense(3, name="a"), st.Dense(3, name="a")])
+    with pytest.raises(st.Error, match="no layer 'none', got layers dense, dense_1, last"):
+        model.layer("none")
+
+
+def test_weights_in_and_out(tmp_path):
+    model, other = _small(), _small()
+    values = [value + 1 for value in model.get_weights()]
+    model.set_weights(values)
+    for ours, given in zip(model.get_weights(), values):
+        np.testing.assert_array_equal(ours, given)
+    values[0] = values[0][:-1]
+    before = _bytes(model)
+    with pytest.raises(st.ShapeError, match="the weight 'conv2d/kernel' takes the shape"):
+        model.set_weights([value * 2 for value in values])
+    with pytest.raises(st.ShapeError, match="the model has 8 weights, got 2"):
+        model.set_weights(values[:2])
+    assert _bytes(model) == before
+    model.save(tmp_path / "m.safetensors")
+    report = other.load_weights(tmp_path / "m.safetensors")
+    assert len(report["loaded"]) == 8 and not report["missing"] + report["unexpected"]
+    assert _bytes(other) == before
+    weight = model.layer("dense").weights[1]
+    weight.assign(st.Tensor(np.array([1, 2, 3], np.float32)))
+    assert weight.name == "bias" and weight.value().numpy().tolist() == [1, 2, 3]
+
+
+def test_partial_weights_are_reported(tmp_path):
+    _small().save(tmp_path / "m.safetensors")
+    other = st.Sequential([st.Input((8, 8, 3)), st.Conv2D(6, 3), st.Flatten(), st.Dense(3),
+                           st.Dense(2)])
+    before = _bytes(other)
+    with pytest.raises(st.FileError, match="do not fit the model"):
+        other.load_weights(tmp_path / "m.safetensors")
+    assert _bytes(other) == before
+    report = other.load_weights(tmp_path / "m.safetensors", partial=True)
+    assert report["loaded"] == ["conv2d/bias", "conv2d/kernel", "dense/bias"]
+    assert report["missing"] == ["dense_1/bias", "dense_1/kernel"]
+    assert report["wrong_shape"] == ["dense/kernel"]
+    assert len(report["unexpected"]) == 4
+
+
+def test_freeze_and_replace_head():
+    x, y = _pictures(classes=2)
+    base = _compiled(_small())
+    base.train_step()(x, y)  # so that a program with all weights exists
+    base.freeze()
+    before = base.get_weights()
+    _compiled(base.replace_head(st.Dense(2, name="new"))).fit(x, y, epochs=1, verbose=False)
+    for old, new in zip(before, base.get_weights()):
+        np.testing.assert_array_equal(old, new)
+    model = base.replace_head(st.Dense(2, name="new"))
+    assert [layer.name for layer in model.layers][-1] == "new"
+    assert model.summary(as_dict=True)["trainable_params"] == 96 * 2 + 2
+
+
+def test_a_layer_frozen_between_steps_stops_learning():
+    x, y = _pictures()
+    model = _compiled(_small())
+    step = model.train_step()
+    step(x, y)
+    model.layer("conv2d").freeze()
+    model.layer("batch_normalization").freeze()
+    before = model.get_weights()
+    step(x, y)
+    same = [(old == new).all() for old, new in zip(before, model.get_weights())]
+    assert same == [True] * 6 + [False] * 2
+    model.layer("conv2d").freeze(False)
+    step(x, y)
+    assert (model.get_weights()[0] != before[0]).any()
+
+
+# --- looking inside -------------------------------------------------------------------------------
+
+
+def test_summary_in_text_numbers_and_html(capsys):
+    model = _small()
+    data = model.summary(as_dict=True)
+    assert data["params"] == model.count_params() == 168 + 24 + 291
+    assert data["trainable_params"] == 168 + 12 + 291 and data["bytes"] == 4 * data["params"]
+    assert data["macs"] == 8 * 8 * 27 * 6 + 96 * 3
+    assert data["layers"][1] == {
+        "layer": "conv2d", "type": "Conv2D", "shape": [None, 8, 8, 6], "params": 168, "bytes": 672,
+        "macs": 10368, "frozen": False,
+    }  # fmt: skip
+    assert model.summary() is None
+    text = capsys.readouterr().out
+    assert "conv2d" in text and "[N, 8, 8, 6]" in text and "483 parameters (471 trained)" in text
+    assert "<td" in model._repr_html_() and "max_pool2d" in model._repr_html_()
+    assert repr(model) == "<striate.Model 'sequential': 483 parameters>"
+
+
+def test_explain_names_each_kernel():
+    model = _compiled(_small())
+    rows = model.explain(batch_size=4)
+    convs = [row for row in rows if row["operation"] == "conv2d"]
+    assert len(convs) == 1 and convs[0]["layer"] == "conv2d" and convs[0]["why"]
+    assert convs[0]["entry"] in [row["name"] for row in st.kernels.list("conv2d")]
+    with st.kernels.use("conv2d=reference"):
+        forced = [r for r in model.explain(batch_size=5) if r["operation"] == "conv2d"]
+    assert forced[0]["entry"] == "reference" and "forced" in forced[0]["why"]
+    training = [row["operation"] for row in model.explain(batch_size=4, purpose="train")]
+    assert "conv2d_backward_weight" in training and "adam" in training
+
+
+def test_batch_norm_is_folded_at_inference():
+    x, y = _pictures()
+    st.seed(3)
+    model = _compiled(st.Sequential([
+        st.Input((8, 8, 3)), st.Conv2D(6, 3), st.BatchNormalization(), st.ReLU(), st.Flatten(),
+        st.Dense(3)]))  # fmt: skip
+    model.fit(x, y, epochs=3, verbose=False)
+    operations = [row["operation"] for row in model.explain(4) if not row["once"]]
+    assert not any("batch_norm" in name or name == "relu" for name in operations)
+    kernel, bias, gamma, beta, mean, variance, dense, last = model.get_weights()
+    y = np.asarray(ops.conv2d(x, kernel, bias))
+    y = (y - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+    expected = np.maximum(y, 0).reshape(24, -1) @ dense + last
+    np.testing.assert_allclose(model.predict(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_memory_is_planned_before_anything_runs():
+    model = _compiled(_small())
+    allocated = st.memory_stats()["bytes"]
+    planned = model.memory(batch_size=512)
+    assert st.memory_stats()["bytes"] - allocated < planned["planned"] / 4
+    assert planned["planned"] == planned["used"] > 512 * 8 * 8 * 3
+    assert planned["weights"] >= 4 * 471
+    small = model.memory(batch_size=16)
+    assert small["planned"] == small["used"] < planned["planned"] / 16
+    training = model.memory(16, "train")
+    assert training["gradients"] >= 4 * 471 and training["planned"] == training["used"]
+
+
+def test_max_batch_fits_and_one_more_does_not():
+    model = _compiled(_small())
+
+    def needed(batch, purpose):
+        memory = model.memory(batch, purpose)
+        return memory["planned"] + memory["weights"] + memory["state"] + memory["persistent"]
+
+    for purpose in ("predict", "train"):
+        batch = model.max_batch(1_000_000, purpose)
+        assert needed(batch, purpose) <= 1_000_000 < needed(batch + 1, purpose)
+    with pytest.raises(st.Error, match=r"one sample needs \d+ bytes, got 10"):
+        model.max_batch(10)
+
+
+def test_memory_of_training_knows_the_targets():
+    x = st.Input((4,))
+    model = st.Model(x, [st.Dense(2)(x), st.Dense(3)(x)])
+    model.compile("sgd", ["mean_squared_error", "categorical_crossentropy"])
+    assert model.memory(8, "train")["planned"] > 0
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def test_train_step_returns_the_loss_and_counts():
+    x, y = _pictures()
+    model = _compiled(_small())
+    step = model.train_step(batch_size=24)
+    losses = [step(x, y) for _ in range(5)]
+    assert isinstance(losses[0], st.Tensor) and losses[0].shape == ()
+    assert float(losses[4]) < float(losses[0]) and model.step == 5
+    # What the user holds is not overwritten by later steps.
+    assert len({float(loss) for loss in losses}) == 5
+
+
+def test_fit_trains_the_tail_and_validates():
+    x, y = _pictures(25)
+    model = _compiled(_small())
+    rows = []
+    history = model.fit(x, y, batch_size=10, epochs=2, validation_data=(x[:7], y[:7]),
+                        verbose=False, callbacks=[lambda m, h: rows.append((m.step, len(h)))])
+    assert model.step == 6 and rows == [(3, 1), (6, 2)]
+    keys = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert [list(row) for row in history.epochs] == [keys] * 2
+    evaluated = model.evaluate(x[:7], y[:7], batch_size=3)
+    assert history.epochs[-1]["val_loss"] == pytest.approx(evaluated["loss"], rel=1e-5)
+    assert history.epochs[-1]["val_accuracy"] == pytest.approx(evaluated["accuracy"])
+
+
+def test_predict_does_not_depend_on_the_batch_size():
+    x, _ = _pictures()
+    model = _small()
+    whole = model.predict(x)
+    np.testing.assert_allclose(model.predict(x, batch_size=5), whole, rtol=1e-5, atol=1e-6)
+    assert model.predict(x).tobytes() == whole.tobytes()
+
+
+def test_progress_bar_shows_the_epoch(capfd):
+    x, y = _pictures()
+    _compiled(_small()).fit(x, y, batch_size=8, epochs=1)
+    shown = capfd.readouterr().err
+    assert "epoch 1/1" in shown and "3/3" in shown and "loss" in shown and "accuracy" in shown
+
+
+@pytest.mark.parametrize(
+    "schedule, rates",
+    [
+        (st.StepDecay(1.0, 2, decay_rate=0.5), [1, 1, 0.5, 0.5, 0.25]),
+        (st.CosineDecay(1.0, 4), [1, 0.853553, 0.5, 0.146447, 0]),
+        (st.WarmUp(1.0, 4), [0.25, 0.5, 0.75, 1, 1]),
+    ],
+)
+def test_schedules_are_the_steps_of_sgd(schedule, rates):
+    x = st.Input((1,))
+    model = st.Model(x, st.Dense(1, use_bias=False, kernel_initializer="zeros")(x))
+    # The gradient of the mean of the outputs is 1, so each step moves by the learning rate.
+    model.compile(st.SGD(schedule), lambda targets, output: ops.reduce_mean(output))
+    one = np.ones((1, 1), np.float32)
+    moved = []
+    for _ in rates:
+        before = float(model.get_weights()[0][0, 0])
+        model.train_step()(one, one)
+        moved.append(before - float(model.get_weights()[0][0, 0]))
+    np.testing.assert_allclose(moved, rates, atol=1e-6)
+
+
+def test_one_cycle_rises_and_falls():
+    model = _compiled(_small(), st.SGD(st.OneCycle(0.4, 100, warmup_fraction=0.3)))
+    rates = [model.optimizer.learning_rate(i) for i in range(101)]
+    assert np.argmax(rates) == 30 and max(rates) == pytest.approx(0.4, rel=1e-3)
+    assert (np.diff(rates[:31]) > 0).all() and (np.diff(rates[30:]) <= 0).all()
+    model.optimizer.set_learning_rate(0.125)
+    assert model.optimizer.learning_rate(50) == 0.125
+
+
+def test_clipping_limits_each_element_and_the_norm():
+    def moved(**clip):
+        x = st.Input((2,))
+        model = st.Model(x, st.Dense(1, use_bias=False, kernel_initializer="zeros")(x))
+        model.compile(st.SGD(1.0, **clip), lambda targets, output: ops.reduce_sum(output))
+        model.train_step()(np.array([[3.0, 4.0]], np.float32), np.zeros((1, 1), np.float32))
+        return model.get_weights()[0][:, 0]
+
+    np.testing.assert_allclose(moved(), [-3, -4])
+    np.testing.assert_allclose(moved(clipvalue=3.5), [-3, -3.5])
+    np.testing.assert_allclose(moved(global_clipnorm=1.0), [-0.6, -0.8], rtol=1e-5)
+    np.testing.assert_allclose(moved(global_clipnorm=9.0), [-3, -4])
+
+
+def test_own_loss_and_metric():
+    def absolute(targets, output):
+        return ops.reduce_mean(ops.abs(output - targets))
+
+    def largest(targets, output):
+        return ops.reduce_max(ops.abs(output - targets), axes=[1])
+
+    x = st.Input((4,))
+    model = st.Model(x, st.Dense(2)(x))
+    model.compile(st.SGD(0.1), absolute, [largest])
+    data, target = np.random.default_rng(0).random((8, 4)), np.ones((8, 2))
+    error = np.abs(model.predict(data) - target)
+    found = model.evaluate(data, target)
+    assert found["loss"] == pytest.approx(error.mean(), rel=1e-5)
+    assert found["largest"] == pytest.approx(error.max(1).mean(), rel=1e-5)
+    history = model.fit(data, target, batch_size=8, epochs=30, verbose=False)
+    assert history.epochs[-1]["loss"] < 0.5 * history.epochs[0]["loss"]
+
+
+def test_registered_functions_are_saved_and_others_refused(tmp_path):
+    @st.register("test_absolute")
+    def absolute(targets, output):
+        return ops.abs(output - targets)
+
+    def nameless(targets, output):
+        return ops.abs(output - targets)
+
+    x = st.Input((4,))
+    model = st.Model(x, st.Dense(2)(x))
+    data, target = np.ones((4, 4), np.float32), np.zeros((4, 2), np.float32)
+    model.compile("sgd", absolute, ["test_absolute"])
+    loss = float(model.train_step()(data, target))
+    model.save(tmp_path / "c.safetensors", checkpoint=True)
+    again = st.load(tmp_path / "c.safetensors")
+    assert again.metric_names == model.metric_names
+    assert again.evaluate(data, target) == model.evaluate(data, target)
+    assert again.evaluate(data, target)["loss"] < loss
+    model.compile("sgd", nameless)
+    with pytest.raises(st.Error) as raised:
+        model.save(tmp_path / "n.safetensors", checkpoint=True)
+    assert "the loss 'nameless' is a function without a registered name" in str(raised.value)
+    assert "@striate.register" in raised.value.fix and not (tmp_path / "n.safetensors").exists()
+    model.save(tmp_path / "n.safetensors")  # the weights and the graph need no loss
+    assert st.load(tmp_path / "n.safetensors").predict(data).tobytes() == \
+        model.predict(data).tobytes()
+
+
+def test_dropout_keeps_the_mean_and_is_gone_at_inference():
+    x = st.Input((1000,))
+    drop = st.Dropout(0.25)
+    data = np.ones((64, 1000), np.float32)
+    y = np.asarray(st.Program([x], drop(x), training=True)(data))
+    assert set(np.unique(y)) == {0, np.float32(1 / 0.75)}
+    assert y.mean() == pytest.approx(1, abs=0.01) and (y == 0).mean() == pytest.approx(0.25, abs=0.01)
+    assert not (y[0] == y[1]).all()  # each sample has its own
+    np.testing.assert_array_equal(np.asarray(st.Program([x], drop(x))(data)), data)
+
+
+def test_batch_norm_statistics_move_in_training_alone():
+    x, y = _pictures()
+    model = _compiled(_small())
+    layer = model.layer("batch_normalization")
+    mean, variance = (weight.value().numpy().copy() for weight in layer.weights[2:])
+    model.evaluate(x, y)
+    model.predict(x)
+    np.testing.assert_array_equal(layer.weights[2].value().numpy(), mean)
+    np.testing.assert_array_equal(variance, np.ones(6))
+    model.train_step()(x, y)
+    assert (layer.weights[2].value().numpy() != mean).all()
+    layer.freeze()
+    mean = layer.weights[2].value().numpy().copy()
+    model.train_step()(x, y)
+    np.testing.assert_array_equal(layer.weights[2].value().numpy(), mean)
+
+
+# --- the same bytes -------------------------------------------------------------------------------
+
+
+def _trained(steps=6, batch=24, **options):
+    x, y = _pictures(48)
+    model = _compiled(_small(dropout=0.3), **options)
+    step = model.train_step()
+    for i in range(steps):
+        begin = i * batch % 48
+        step(x[begin : begin + batch], y[begin : begin + batch])
+    return _bytes(model)
+
+
+def test_two_runs_give_the_same_bytes():
+    assert _trained() == _trained()
+    assert _trained() != _trained(seed=2)  # another dropout
+
+
+def test_shards_and_accumulation_give_the_same_bytes():
+    assert _trained(accumulate=2, shards=4) == _trained(accumulate=4, shards=2)
+    assert _trained(shards=2) == _trained(accumulate=2)
+
+
+def test_shards_are_the_same_step():
+    x, y = _pictures(48)
+    found = []
+    for shards in (1, 2, 3):
+        model = _compiled(_small(norm=False, dropout=0.3), st.SGD(0.1), shards=shards)
+        step = model.train_step()
+        losses = [float(step(x[:24], y[:24])) for _ in range(4)]
+        found.append((losses, model.get_weights()))
+    for losses, weights in found[1:]:
+        np.testing.assert_allclose(losses, found[0][0], rtol=1e-5)
+        for ours, whole in zip(weights, found[0][1]):
+            np.testing.assert_allclose(ours, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_threads_are_kept_in_a_checkpoint_and_change_little(tmp_path):
+    before = st.threads()
+    try:
+        st.set_threads(1)
+        one = np.frombuffer(_trained(), np.float32)
+        assert _trained() == one.tobytes()
+        st.set_threads(2)
+        two = np.frombuffer(_trained(), np.float32)
+    finally:
+        st.set_threads(before)
+    np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+
+
+def test_resume_is_bit_for_bit(tmp_path):
+    x, y = _pictures(50)
+    optimizers = (
+        lambda: st.Adam(st.CosineDecay(1e-2, 20)),
+        lambda: st.SGD(0.05, momentum=0.9, nesterov=True),
+    )
+    for make in optimizers:
+        whole = _compiled(_small(dropout=0.3), make())
+        whole.fit(x, y, batch_size=20, epochs=4, seed=5, verbose=False)
+        part = _compiled(_small(dropout=0.3), make())
+        part.fit(x, y, batch_size=20, epochs=2, seed=5, verbose=False)
+        part.save(tmp_path / "c.safetensors", checkpoint=True)
+        again = st.load(tmp_path / "c.safetensors")
+        assert again.step == 6 and again.metric_names == ["accuracy"]
+        again.fit(x, y, batch_size=20, epochs=2, initial_epoch=2, seed=5, verbose=False)
+        assert _bytes(again) == _bytes(whole)
+
+
+def test_saved_model_predicts_the_same_bytes(tmp_path):
+    x, y = _pictures()
+    model = _compiled(_small(dropout=0.3))
+    model.fit(x, y, epochs=2, verbose=False)
+    model.save(tmp_path / "m.safetensors")
+    again = st.load(tmp_path / "m.safetensors")
+    assert again.predict(x).tobytes() == model.predict(x).tobytes()
+    assert again.name == model.name
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+    again.save(tmp_path / "again.safetensors")
+    one, two = ((tmp_path / f).read_bytes() for f in ("m.safetensors", "again.safetensors"))
+    assert one == two
+
+
+def test_other_readers_read_our_files(tmp_path):
+    from safetensors.numpy import load_file
+
+    model = _small()
+    model.save(tmp_path / "m.safetensors")
+    read = load_file(tmp_path / "m.safetensors")
+    assert set(read) == {weight.path for weight in model.weights}
+    for weight in model.weights:
+        np.testing.assert_array_equal(read[weight.path], weight.value().numpy())
+
+
+def test_another_process_predicts_the_same_bytes(tmp_path):
+    x, _ = _pictures()
+    model = _small()
+    model.save(tmp_path / "m.safetensors")
+    np.save(tmp_path / "x.npy", x)
+    script = (
+        "import sys, numpy as np, striate as st\n"
+        "y = st.load(sys.argv[1] + '/m.safetensors').predict(np.load(sys.argv[1] + '/x.npy'))\n"
+        "np.save(sys.argv[1] + '/y.npy', y)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, env=os.environ)
+    assert np.load(tmp_path / "y.npy").tobytes() == model.predict(x).tobytes()
+
+
+# --- programs of one's own ------------------------------------------------------------------------
+
+
+def test_grad_of_operations_and_of_gradients():
+    x = st.Input((3,))
+    first = st.grad(ops.reduce_sum(x * x * x), x)
+    second = st.grad(ops.reduce_sum(first), x)
+    data = np.array([[1, -2, 3]], np.float32)
+    one, two = st.Program([x], [first, second])(data)
+    np.testing.assert_allclose(one, 3 * data**2, rtol=1e-6)
+    np.testing.assert_allclose(two, 6 * data, rtol=1e-6)
+
+
+def test_gradient_of_the_input_picture():
+    model = _small(norm=False)
+    picture = model.inputs[0]
+    score = ops.reduce_sum(model(picture) * np.array([[1, 0, 0]], np.float32))
+    slope = st.Program([picture], st.grad(score, picture))
+    x = _pictures(2)[0]
+    found = np.asarray(slope(x))
+    assert found.shape == x.shape
+    direction = np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
+    h = 1e-3
+    change = (model.predict(x + h * direction) - model.predict(x - h * direction))[:, 0].sum()
+    assert change / (2 * h) == pytest.approx((found * direction).sum(), rel=2e-2)
+
+
+def test_gan_step_with_two_optimizers():
+    st.seed(0)
+    noise, real = st.Input((4,), name="noise"), st.Input((4, 4, 1), name="real")
+    generator = st.Sequential(
+        [st.Input((4,)), st.Dense(16, activation="tanh"), st.Reshape((4, 4, 1))], "generator"
+    )
+    judge = st.Sequential(
+        [st.Input((4, 4, 1)), st.Conv2D(4, 3, padding="same", name="conv"), st.ReLU(0, 0.2),
+         st.Flatten(), st.Dense(1, name="score")], "judge",
+    )  # fmt: skip
+    fake = generator(noise)
+    said_real, said_fake = judge(real), judge(fake)
+
+    def crossentropy(score, target):
+        return ops.binary_crossentropy(score, score * 0.0 + target)
+
+    judge_loss = crossentropy(said_real, 1.0) + crossentropy(said_fake, 0.0)
+    generator_loss = crossentropy(said_fake, 1.0)
+    step = st.Program(
+        [noise, real],
+        [judge_loss, generator_loss, st.grad(ops.reduce_sum(said_fake), fake)],
+        updates=[
+            (st.Adam(1e-2), judge_loss, judge.weights),
+            (st.SGD(1e-2), generator_loss, generator.weights),
+        ],
+    )
+    random = np.random.default_rng(0)
+    before = judge.get_weights(), generator.get_weights()
+    losses = []
+    for _ in range(20):
+        z = random.standard_normal((8, 4)).astype(np.float32)
+        pictures = 0.1 * random.standard_normal((8, 4, 4, 1)).astype(np.float32)
+        first, second, slope = step(z, pictures)
+        losses.append(float(first))
+        assert np.isfinite(float(second)) and slope.shape == (8, 4, 4, 1)
+    assert losses[-1] < losses[0]
+    for old, model in zip(before, (judge, generator)):
+        assert all((a != b).any() for a, b in zip(old, model.get_weights()))
+    # Without updates the same graph changes nothing.
+    look = st.Program([noise, real], [judge_loss, generator_loss])
+    held = _bytes(judge) + _bytes(generator)
+    again = look(z, pictures)
+    assert all(np.isfinite(float(loss)) for loss in again)
+    assert _bytes(judge) + _bytes(generator) == held
+    assert step.memory["planned"] == step.memory["used"] and step.plan_seconds < 1
+
+
+def test_program_places_gradients_in_one_region():
+    x = st.Input((4,))
+    dense, last = st.Dense(8, name="first"), st.Dense(2, name="second")
+    loss = ops.reduce_mean(ops.square(last(dense(x))))
+    program = st.Program([x], loss, updates=[("sgd", loss, [*dense.weights, *last.weights])])
+    program(np.ones((2, 4), np.float32))
+    rows = program.gradients
+    assert {row["weight"] for row in rows} == {
+        "first/kernel", "first/bias", "second/kernel", "second/bias"}  # fmt: skip
+    begin = min(row["offset"] for row in rows)
+    end = max(row["offset"] + row["bytes"] for row in rows)
+    assert end - begin <= sum((row["bytes"] + 63) // 64 * 64 for row in rows)
+    # In order of readiness: the last layer's gradients come first.
+    first = [row["weight"].split("/")[0] for row in sorted(rows, key=lambda r: r["offset"])]
+    assert first == ["second", "second", "first", "first"]
