@@ -27,7 +27,8 @@ from striate.errors import (
     OutOfMemoryError,
     ShapeError,
 )
-from striate.model import Model, Program, Sequential, grad, load
+from striate.model import Model, Sequential, load
+from striate.program import Program, grad
 from striate.registered import Input, Layer, described_classes, layer_classes, register
 
 from striate import kernels, ops  # isort: skip

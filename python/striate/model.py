@@ -6,28 +6,22 @@ import time
 
 import numpy as np
 
-from striate import _striate, ops
+from striate import _striate
 from striate.errors import DTypeError, Error, ShapeError
+from striate.listed import listed
 from striate.registered import RegisteredLayer
 
 Tensor, Value = _striate.Tensor, _striate.Value
 
 
-def _listed(value):
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
 def _arrays(data, what):
     """Return the arrays of one or several inputs, as contiguous ones of a type we have."""
     made = []
-    for item in _listed(data) if isinstance(data, (list, tuple)) else [data]:
+    for item in listed(data):
         array = item.numpy() if isinstance(item, Tensor) else np.asarray(item)
         if array.dtype.kind not in "fuib":
-            raise DTypeError(
-                f"{what} must hold numbers, got {array.dtype}",
-                rule=f"{what} must hold numbers",
-                values=str(array.dtype),
-            )
+            values = "None" if item is None else str(array.dtype)
+            raise DTypeError(rule=f"{what} must hold numbers", values=values)
         if array.dtype in (np.float64, np.float16):
             array = array.astype(np.float32)
         elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.int32, np.int64):
@@ -45,7 +39,7 @@ def _need_samples(arrays, what):
     if len(counts) != 1 or 0 in counts:
         rule = "every array must have the same number of samples, at least one"
         values = f"{what} of {', '.join(str(a.shape) for a in arrays)}"
-        raise ShapeError(f"{rule}, got {values}.", rule=rule, values=values)
+        raise ShapeError(rule=rule, values=values)
     return counts.pop()
 
 
@@ -82,7 +76,8 @@ class Model:
         name: Name in summaries and files.
 
     Raises:
-        ShapeError: When an output does not depend on these inputs alone, or two layers have one name.
+        ShapeError: When an output does not depend on these inputs alone, or two layers have the
+            same name.
 
     >>> import striate as st
     >>> x = st.Input((28, 28, 1))
@@ -93,7 +88,7 @@ class Model:
     """
 
     def __init__(self, inputs, outputs, name="model"):
-        self._adopt(_striate.Model(_listed(inputs), _listed(outputs), name))
+        self._adopt(_striate.Model(listed(inputs), listed(outputs), name))
 
     def _adopt(self, handle):
         self._handle = handle
@@ -232,8 +227,8 @@ class Model:
             optimizer = _striate.Optimizer(config)
         self._handle.compile(
             optimizer=optimizer,
-            losses=[_function(item) for item in _listed(loss)] if loss is not None else [],
-            metrics=[_function(item) for item in _listed(metrics)],
+            losses=[_function(item) for item in listed(loss)] if loss is not None else [],
+            metrics=[_function(item) for item in listed(metrics)],
             loss_weights=[float(w) for w in loss_weights],
             device=device,
             precision=precision,
@@ -333,7 +328,8 @@ class Model:
         history = History()
         for epoch in range(initial_epoch, initial_epoch + epochs):
             start = time.perf_counter()
-            bar = self._progress(verbose, len(batches), f"epoch {epoch + 1}/{initial_epoch + epochs}")
+            text = f"epoch {epoch + 1}/{initial_epoch + epochs}"
+            bar = self._progress(verbose, len(batches), text)
             try:
                 sums, samples = self._run_epoch(batches, self._handle.train_batch, bar)
                 row = self._results("", sums, samples)
@@ -384,6 +380,8 @@ class Model:
         """
         arrays = _arrays(x, "x")
         samples = _need_samples(arrays, "x")
+        if batch_size < 1:
+            raise ShapeError(rule="batch_size must be at least 1", values=str(batch_size))
         results = None
         for first in range(0, samples, batch_size):
             part = [np.ascontiguousarray(array[first : first + batch_size]) for array in arrays]
@@ -547,66 +545,3 @@ def load(file):
         FileError: For a file that is absent, damaged, or holds no model.
     """
     return Model._wrap(_striate.Model.load(str(file)))
-
-
-def grad(output, wrt):
-    """Return the gradient of a symbolic value (its sum) with respect to others.
-
-    Args:
-        output: A symbolic value.
-        wrt: A symbolic value or variable, or a list of them.
-
-    >>> import striate as st
-    >>> x = st.Input((3,))
-    >>> g = st.grad(st.ops.square(x), x)
-    >>> g.shape
-    (None, 3)
-    """
-    values = [w.symbol() if isinstance(w, _striate.Variable) else w for w in _listed(wrt)]
-    results = _striate.gradient(output, values)
-    return results if isinstance(wrt, (list, tuple)) else results[0]
-
-
-class Program:
-    """A compiled graph: call it with one array per input.
-
-    Args:
-        inputs: Symbolic inputs.
-        outputs: Symbolic values to return.
-        updates: [(optimizer, loss, weights)]: each lessens its loss by changing its weights.
-        training: Whether dropout and batch normalisation train; by default when there are updates.
-    """
-
-    def __init__(self, inputs, outputs, updates=(), training=None):
-        made = []
-        for optimizer, loss, weights in updates:
-            if not isinstance(optimizer, _striate.Optimizer):
-                config = optimizer.get_config() if hasattr(optimizer, "get_config") else optimizer
-                optimizer = _striate.Optimizer(config)
-            made.append((optimizer, loss, list(weights)))
-        self._handle = _striate.Program(_listed(inputs), _listed(outputs), made, training)
-        self._single = not isinstance(outputs, (list, tuple))
-
-    def __call__(self, *inputs):
-        """Run once; return the outputs as tensors."""
-        outputs = self._handle.run([ops.as_tensor(x) for x in inputs])
-        return outputs[0] if self._single else outputs
-
-    @property
-    def memory(self):
-        """Bytes of the last plan: {planned, used, weights, state, gradients, persistent}."""
-        return self._handle.memory
-
-    @property
-    def plan_seconds(self):
-        """Seconds that the last plan took."""
-        return self._handle.plan_seconds
-
-    @property
-    def gradients(self):
-        """Places of the weights' gradients in their one region: [{weight, offset, bytes}]."""
-        return self._handle.gradients
-
-    def explain(self):
-        """Return, for each kernel, its layer, its entry, why, and who declined."""
-        return self._handle.explain()

@@ -54,9 +54,10 @@ class Summary:
 
     def _repr_html_(self):
         def cells(row, tag):
+            sides = ["left"] * 3 + ["right"] * (len(_COLUMNS) - 3)
             return "".join(
-                f'<{tag} style="text-align:{"left" if i < 3 else "right"}">{html.escape(cell)}</{tag}>'
-                for i, cell in enumerate(row)
+                f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+                for side, cell in zip(sides, row)
             )
 
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self._rows())
