@@ -476,6 +476,23 @@ def test_numpy_integers_and_tensors_like_objects_are_welcome():
     assert [b[0].tolist() for b in batches] == [[0, 1, 2, 3]]
 
 
+def test_fit_in_two_calls_takes_the_order_of_one():
+    x = np.random.default_rng(0).standard_normal((20, 4), np.float32)
+    y = (x.sum(axis=1) > 0).astype(np.int64)
+
+    def weights(calls):
+        st.seed(3)
+        model = st.Sequential([st.Input((4,)), st.Dense(2)])
+        model.compile(st.SGD(0.1), "sparse_categorical_crossentropy")
+        for epochs, initial_epoch in calls:
+            options = {"epochs": epochs, "initial_epoch": initial_epoch, "verbose": False}
+            model.fit(x, y, batch_size=4, **options)
+        return b"".join(np.asarray(w).tobytes() for w in model.get_weights())
+
+    assert weights([(2, 0)]) == weights([(1, 0), (1, 1)])
+    assert weights([(2, 0)]) != weights([(1, 0), (1, 0)])
+
+
 # --- the package ----------------------------------------------------------------------------------
 
 
