@@ -77,7 +77,7 @@ def run_reported(command: list, report: str, option: str, long: bool) -> Count:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     words = [str(word) for word in [*command, f"{option}{file}"]]
-    variables = {**environment(), "CMAKE_PREFIX_PATH": str(BUILD / "install")}
+    variables = environment()
     if long:
         variables["STRIATE_LONG"] = "1"
     code = subprocess.call(words, cwd=ROOT, env=variables)
@@ -124,8 +124,6 @@ def cpp(long: bool) -> Count:
 
 def python(long: bool) -> Count:
     """Python tests (pytest), with the outside C++ project; --long: also the wheel"""
-    with stage("installing into build/install/ for the outside project"):
-        run(["cmake", "--install", BUILD, "--prefix", BUILD / "install"])
     with stage("running the Python tests"):
         count = run_reported([PYTHON, "-m", "pytest", "-q"], "python.xml", "--junitxml=", long)
     if long:
