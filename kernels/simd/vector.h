@@ -21,6 +21,9 @@ struct F32x8 {
   static Reg zero() { return _mm256_setzero_ps(); }
   static Reg load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Reg a) { _mm256_storeu_ps(p, a); }
+  static void prefetch(const float* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+  }
   static Reg broadcast(float a) { return _mm256_set1_ps(a); }
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
   static Reg subtract(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
@@ -73,6 +76,9 @@ struct F32x16 {
   static Reg zero() { return _mm512_setzero_ps(); }
   static Reg load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, Reg a) { _mm512_storeu_ps(p, a); }
+  static void prefetch(const float* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+  }
   static Reg broadcast(float a) { return _mm512_set1_ps(a); }
   static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
   static Reg subtract(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
