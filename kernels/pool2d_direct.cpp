@@ -55,6 +55,33 @@ struct Maximum {
   }
 };
 
+/// The maximum where nobody reads the winner, as in inference.
+struct MaximumAlone {
+  float* y;
+
+  template <int kTile, int kRows, int kColumns>
+  STRIATE_INLINE void reduce(const float* x, int64_t row, int64_t pixel, Places s, float,
+                             int64_t count, int64_t to) const {
+    constexpr int kWidth = kTile ? kTile : 8;
+    const int64_t n = kTile ? kTile : count;
+    const int64_t rows = kRows ? kRows : s.rows, columns = kColumns ? kColumns : s.columns;
+    float best[kWidth];
+    for (int64_t l = 0; l < n; ++l) best[l] = x[l];
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t k = 0; k < columns; ++k) {
+        const float* v = x + r * row + k * pixel;
+#pragma omp simd
+        for (int64_t l = 0; l < n; ++l)
+          best[l] = !(v[l] <= best[l]) & (best[l] == best[l]) ? v[l] : best[l];
+      }
+    for (int64_t l = 0; l < n; ++l) y[to + l] = best[l];
+  }
+  STRIATE_INLINE void clear(int64_t begin, int64_t end) const {
+    std::fill(y + begin, y + end, 0.0f);
+  }
+  STRIATE_INLINE void clear_padding(int64_t, int64_t) const {}
+};
+
 struct Mean {
   float* y;
 
@@ -171,6 +198,17 @@ Prepared prepare_max(const PoolView& v) {
   return prepared;
 }
 
+Prepared prepare_max_alone(const PoolView& v) {
+  Prepared prepared;
+  prepared.detail = "without winner";
+  prepared.kernel = make_kernel([v](const Arguments& a) {
+    over_rows<Forward<MaximumAlone>>(v.outer * v.h.out, floats_per_row(v), &v, input<float>(a, 0),
+                                     static_cast<const float*>(nullptr),
+                                     MaximumAlone{output<float>(a, 0)});
+  });
+  return prepared;
+}
+
 template <class Winner>
 Prepared prepare_gather(const PoolView& v) {
   Prepared prepared;
@@ -186,7 +224,9 @@ const Register max_pool2d(direct_entry("max_pool2d", [](const Problem& problem) 
   const Layout layout = lanes_layout(problem.inputs[0]);
   const PoolView v(pool2d_shape(options, problem.inputs[0].shape), layout);
   const bool byte = pool2d_winner_dtype(options) == DType::kU8;
-  Prepared prepared = byte ? prepare_max<uint8_t>(v) : prepare_max<int32_t>(v);
+  Prepared prepared = !problem.is_read(1) ? prepare_max_alone(v)
+                      : byte              ? prepare_max<uint8_t>(v)
+                                          : prepare_max<int32_t>(v);
   prepared.inputs = {layout};
   prepared.outputs = {layout, layout};
   return prepared;

@@ -186,6 +186,27 @@ TEST(Pool2d, AverageCountsThePaddingOnlyWhenAsked) {
   }
 }
 
+TEST(Pool2d, AWinnerThatNobodyReadsIsNotWritten) {
+  for (const Hand& hand : kHand) {
+    const Case c = max_case(hand.x, hand.options);
+    const auto inputs = draw_inputs(c);
+    kernels::Problem problem = c.problem();
+    problem.unread = {false, true};
+    const std::vector<float> x(inputs[0].begin(), inputs[0].end());
+    std::vector<float> y(static_cast<size_t>(c.outputs[0].shape.elements()), -9);
+    for (const auto* entry : kernels::entries("max_pool2d", DeviceType::kCpu)) {
+      if (entry->name != "direct") continue;
+      const void* in[] = {x.data()};
+      void* out[] = {y.data(), nullptr};
+      kernels::Arguments arguments;
+      arguments.inputs = in;
+      arguments.outputs = out;
+      entry->prepare(problem).kernel->run(arguments);
+    }
+    EXPECT_EQ(Values(y.begin(), y.end()), run_entry(c, "reference", inputs)[0]) << c.describe();
+  }
+}
+
 TEST(Pool2d, EveryInstructionSetGivesTheSameBits) {
   using kernels::InstructionSet;
   using kernels::limit_instruction_set;
