@@ -215,6 +215,13 @@ def test_docstrings_have_examples():
     assert sum(1 for tests in found.values() for test in tests if test.examples) >= 10
 
 
+def test_pictures_and_links_of_the_documents_exist():
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for target in re.findall(r"\]\(([^)]+)\)", (ROOT / document).read_text()):
+            assert target.startswith("https://") or (ROOT / target).exists(), target
+    assert (ROOT / "docs" / "sample.png").stat().st_size < 100_000
+
+
 def test_version_is_in_the_changelog():
     assert f"\n## {st.__version__} " in (ROOT / "CHANGELOG.md").read_text()
     assert (ROOT / "VERSION").read_text().strip() == st.__version__
