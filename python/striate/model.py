@@ -17,7 +17,8 @@ Tensor, Value = _striate.Tensor, _striate.Value
 def _arrays(data, what):
     """Return the arrays of one or several inputs, as contiguous ones of a type we have."""
     made = []
-    for item in listed(data):
+    several = isinstance(data, (list, tuple)) and any(hasattr(item, "__array__") for item in data)
+    for item in data if several else [data]:
         array = item.numpy() if isinstance(item, Tensor) else np.asarray(item)
         if array.dtype.kind not in "fuib":
             values = "None" if item is None else str(array.dtype)
@@ -137,6 +138,9 @@ class Model:
     def set_weights(self, values):
         """Set all variables from arrays in the order of `get_weights`.
 
+        Args:
+            values: One array per variable.
+
         Raises:
             ShapeError: When a value's shape or their number differs; nothing has changed then.
         """
@@ -159,7 +163,7 @@ class Model:
         return self._handle.count_params()
 
     def freeze(self, frozen=True):
-        """Stop (or allow) the training of all weights and statistics."""
+        """Stop the training of all weights and statistics, or allow it with frozen=False."""
         self._handle.freeze(frozen)
 
     def replace_head(self, layer):
@@ -367,6 +371,11 @@ class Model:
     def evaluate(self, x, y, batch_size=256):
         """Return {loss, metrics} over a data set, without training.
 
+        Args:
+            x: Inputs [N, ...], or a list of them.
+            y: Targets [N, ...].
+            batch_size: Samples at a time; the results do not depend on it but for rounding.
+
         Raises:
             ShapeError: For empty data or counts that differ. LabelError: See `train_step`.
         """
@@ -374,6 +383,10 @@ class Model:
 
     def predict(self, x, batch_size=256):
         """Return the outputs for x as an array (a list of arrays for several outputs).
+
+        Args:
+            x: Inputs [N, ...], or a list of them.
+            batch_size: Samples at a time.
 
         Raises:
             ShapeError: For empty data, or data that does not fit the inputs.
@@ -446,13 +459,22 @@ class Model:
         return self._handle.profile(purpose, arrays, _tensors(targets), rounds)
 
     def memory(self, batch_size=32, purpose="predict"):
-        """Return the bytes of a program: {planned, used, weights, ...}; nothing is run."""
+        """Return the bytes of a program: {planned, used, weights, ...}; nothing is run.
+
+        Args:
+            batch_size: The program's batch size.
+            purpose: "predict", or "train" for a model with a sparse crossentropy loss.
+        """
         types = self._batch_types(batch_size)
         targets = self._target_types(batch_size, purpose)
         return self._handle.program_memory(purpose, types, targets)
 
     def max_batch(self, bytes, purpose="predict"):  # noqa: A002
         """Return the largest batch size whose program needs at most so many bytes.
+
+        Args:
+            bytes: The limit.
+            purpose: "predict", or "train" for a model with a sparse crossentropy loss.
 
         Raises:
             Error: When not even one sample fits.

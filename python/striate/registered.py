@@ -67,7 +67,7 @@ class Described:
 
 
 def described_classes(schemas, module):
-    """Make one class for each schema."""
+    """Make one class for each schema, as if it were written in `module`."""
     made = {}
     for schema in schemas:
         made[schema["name"]] = type(
@@ -137,7 +137,7 @@ class Layer:
         return [weight for part in self._parts() for weight in part.weights]
 
     def freeze(self, frozen=True):
-        """Stop (or allow) the training of all weights and statistics inside."""
+        """Stop the training of all weights and statistics inside, or allow it: frozen=False."""
         for part in self._parts():
             part.freeze(frozen)
 
@@ -178,7 +178,7 @@ class RegisteredLayer(Layer):
         return self._handle.config()
 
     def freeze(self, frozen=True):
-        """Stop (or allow) the training of its weights and statistics."""
+        """Stop the training of its weights and statistics, or allow it with frozen=False."""
         self._handle.freeze(frozen)
 
     def __eq__(self, other):
