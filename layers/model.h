@@ -14,6 +14,8 @@
 
 namespace striate {
 
+class SafetensorsFile;
+
 /// How a model is trained: the arguments of `Model::compile`.
 ///   {.optimizer = Adam{.learning_rate = 0.01}, .losses = {"mean_squared_error"}}
 struct CompileOptions {
@@ -126,6 +128,7 @@ class Model {
     uint64_t clock = 0;
   };
 
+  void read_compile(const Json& compile, const SafetensorsFile& file);
   void collect_calls();
   void name_layers();
   std::shared_ptr<Program> build(const std::string& purpose, const std::vector<Type>& x,

@@ -34,6 +34,12 @@ Json reference(const Value& value, const std::vector<Value>& inputs,
   throw FileError("the file holds no model that this version reads: " + rule, values);
 }
 
+/// Our files have a checksum; other programs' have none, and no graph either.
+void need_checksum(const SafetensorsFile& file, const std::string& path) {
+  if (file.metadata().count("striate.graph") && !file.has_checksum())
+    refuse("it has a graph but not the checksum that model files have", "'" + path + "'");
+}
+
 Json schema_type(const NamedFunction& function, const char* what) {
   if (function.config.is_null())
     throw Error(std::string("the ") + what + " '" + function.name +
@@ -176,6 +182,7 @@ Model Model::load(const std::string& path) {
   if (graph == file.metadata().end())
     throw FileError("the file '" + path + "' holds weights but no graph", "",
                     "Build the model and call load_weights(file)");
+  need_checksum(file, path);
   Model model = from_config(Json::parse(graph->second));
   const auto known = by_path(model.weights());
   std::vector<std::pair<std::shared_ptr<Variable>, Tensor>> values;
@@ -193,7 +200,18 @@ Model Model::load(const std::string& path) {
   for (auto& [variable, value] : values) variable->assign(value);
   const auto saved = file.metadata().find("striate.compile");
   if (saved == file.metadata().end()) return model;
-  const Json compile = Json::parse(saved->second);
+  try {
+    model.read_compile(Json::parse(saved->second), file);
+  } catch (const FileError&) {
+    throw;
+  } catch (const Error& error) {
+    refuse(error.what());
+  }
+  return model;
+}
+
+void Model::read_compile(const Json& compile, const SafetensorsFile& file) {
+  const auto known = by_path(weights());
   CompileOptions options;
   for (const Json& loss : compile["losses"].items()) options.losses.push_back(find_loss(loss));
   for (const Json& metric : compile["metrics"].items())
@@ -210,13 +228,14 @@ Model Model::load(const std::string& path) {
   for (const std::string& name : file.names())
     if (name.rfind("optimizer/", 0) == 0)
       options.optimizer->restore(name.substr(10), known, file.read(name));
-  model.compile(std::move(options));
-  model.state_->step = compile["step"].as_integer();
-  return model;
+  const int64_t step = compile["step"].as_integer();
+  this->compile(std::move(options));
+  state_->step = step;
 }
 
 Json Model::load_weights(const std::string& path, bool partial) {
   const SafetensorsFile file(path);
+  need_checksum(file, path);
   const auto known = by_path(weights());
   Json loaded = Json::array(), missing = Json::array(), unexpected = Json::array(),
        wrong = Json::array();
@@ -238,7 +257,7 @@ Json Model::load_weights(const std::string& path, bool partial) {
                                     {"missing", missing},
                                     {"unexpected", unexpected},
                                     {"wrong_shape", wrong}});
-  if (!partial && loaded.items().size() != known.size())
+  if (!partial && (loaded.items().size() != known.size() || !unexpected.items().empty()))
     throw FileError("the weights in '" + path + "' do not fit the model", report.dump(),
                     "Pass partial=True to take those that fit");
   for (auto& [variable, value] : values) variable->assign(value);

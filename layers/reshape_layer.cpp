@@ -2,6 +2,8 @@
 #include <striate/layers/reshape.h>
 #include <striate/layers/shape_ops.h>
 
+#include <algorithm>
+
 namespace striate {
 namespace {
 
@@ -46,6 +48,20 @@ Value Flatten::call(Weights&, const Value& x) const {
 Value Reshape::call(Weights&, const Value& x) const {
   std::vector<int64_t> dims = {kUnknown};
   dims.insert(dims.end(), target_shape.begin(), target_shape.end());
+  const Shape sample(x.shape().begin() + 1, x.shape().end());
+  const auto free = std::find(dims.begin() + 1, dims.end(), kUnknown);
+  if (sample.is_known()) {
+    std::vector<int64_t> others(dims.begin() + 1, dims.end());
+    std::replace(others.begin(), others.end(), kUnknown, int64_t{1});
+    const int64_t fixed = Shape(others).elements();
+    const bool fits = free == dims.end() ? fixed == sample.elements()
+                                         : fixed > 0 && sample.elements() % fixed == 0;
+    if (!fits)
+      throw ShapeError("target_shape " + Shape(target_shape).to_string() +
+                           " must hold the elements of a sample",
+                       x.shape().to_string());
+    if (free != dims.end()) *free = sample.elements() / fixed;
+  }
   return apply("reshape", {x}, ReshapeOptions{Shape(dims)});
 }
 

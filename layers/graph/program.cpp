@@ -13,10 +13,14 @@ namespace striate {
 namespace {
 
 bool all_finite(const float* data, int64_t count) {
-  // The sum of x * 0 is NaN when any x is NaN or infinite, and the loop vectorises.
-  float sum = 0;
-  for (int64_t i = 0; i < count; ++i) sum += data[i] * 0.0f;
-  return sum == 0.0f;
+  constexpr uint32_t kExponent = 0x7F800000;  // all ones: NaN or infinity
+  uint32_t found = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, data + i, sizeof bits);
+    found |= (bits & kExponent) == kExponent;
+  }
+  return found == 0;
 }
 
 Type shard_of(const Type& type, int shards) {
@@ -150,12 +154,14 @@ void Program::check_finite(const std::vector<Tensor>& outputs, int64_t step) {
   for (const Tensor& output : outputs)
     if (output.dtype() == DType::kF32 && output.shape().rank() == 0)
       finite = finite && std::isfinite(*output.data_as<float>());
-  const std::string place = finite && !options_.check_numerics ? "" : find_nonfinite();
-  if (finite && place.empty()) return;
+  const Fault fault = finite && !options_.check_numerics ? Fault{} : find_nonfinite();
+  if (finite && fault.place.empty()) return;
   restore_state();
-  throw NumericsError("values must be finite at step " + std::to_string(step),
-                      "NaN or infinity first from " + (place.empty() ? "the loss" : place),
+  NumericsError error("values must be finite at step " + std::to_string(step),
+                      "NaN or infinity first from " + (fault.place.empty() ? "the loss" : fault.place),
                       "Look at the inputs, or lower the learning rate");
+  error.set_layer(fault.layer);
+  throw error;
 }
 
 bool Program::is_stale() const {
@@ -222,7 +228,7 @@ void Program::run_prologue() {
   run_steps(plan_.prologue, 0, plan_.prologue.size());
 }
 
-std::string Program::find_nonfinite() {
+Program::Fault Program::find_nonfinite() {
   for (size_t s = 0; s < plan_.state_begin; ++s) {
     const PlanStep& step = plan_.steps[s];
     step.kernel->run({bound_steps_[s].inputs.data(), bound_steps_[s].outputs.data(),
@@ -233,10 +239,27 @@ std::string Program::find_nonfinite() {
       const auto* data = static_cast<const float*>(bound_steps_[s].outputs[i]);
       if (!step.problem.is_read(i) || all_finite(data, value.layout.elements(value.type.shape)))
         continue;
-      return (step.layer.empty() ? step.path : step.layer) + ", operation " + step.operation;
+      return {step.layer.empty() ? step.path : step.layer, "the operation " + step.operation};
     }
   }
-  return "";
+  return {};
+}
+
+/// A layer such as relu can swallow a NaN, so that the loss is finite and the gradients are not.
+void Program::check_inputs(const std::vector<Tensor>& inputs, int64_t step) const {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& input = inputs[i];
+    if (input.dtype() != DType::kF32 || input.device().type != DeviceType::kCpu) continue;
+    if (all_finite(input.data_as<float>(), input.elements())) continue;
+    const int64_t rows = input.shape().rank() > 0 ? input.shape()[0] : 1;
+    const int64_t row = input.elements() / rows;
+    int64_t sample = 0;
+    while (all_finite(input.data_as<float>() + sample * row, row)) ++sample;
+    NumericsError error("inputs must be finite at step " + std::to_string(step),
+                        "NaN or infinity in sample " + std::to_string(sample) + " of the batch");
+    error.set_layer(inputs_[i].node->layer());
+    throw error;
+  }
 }
 
 void Program::add_region(size_t from_offset, size_t to_offset) {
@@ -305,6 +328,7 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
                            name_of(input_types_[i].dtype),
                        inputs[i].shape().to_string() + " " + name_of(inputs[i].dtype()));
   check_labels(inputs);
+  if (options_.training || options_.check_numerics) check_inputs(inputs, block.step);
   if (is_stale()) compile();
   reserve_memory();
   if (bound_arena_ != arena_->data()) bound_steps_.clear();

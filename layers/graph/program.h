@@ -37,7 +37,8 @@ class Program {
   /// With `shards` > 1 the inputs hold the rows of all shards one after another; outputs that have
   /// rows too are filled likewise, the others are summed by the tree.
   /// Throws LabelError for a label outside its classes; NumericsError when a loss is not finite
-  /// (the layer named, nothing updated), with check_numerics when any value is not;
+  /// (the layer named, nothing updated), or an input of a training program, with check_numerics
+  /// when any value is not;
   /// OutOfMemoryError at the first run.
   void run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
            const StepBlock& block = {});
@@ -77,7 +78,11 @@ class Program {
   void sum_shard(int shard);
   void sum_remaining();
   void add_region(size_t from_offset, size_t to_offset);
-  std::string find_nonfinite();
+  struct Fault {
+    std::string layer, place;
+  };
+  Fault find_nonfinite();
+  void check_inputs(const std::vector<Tensor>& inputs, int64_t step) const;
   void check_labels(const std::vector<Tensor>& inputs) const;
   bool is_stale() const;
   char* pointer(int value) const;

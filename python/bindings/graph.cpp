@@ -25,8 +25,12 @@ std::vector<Value> values_of(const py::sequence& arguments) {
       values.push_back(argument.cast<Value>());
     else if (py::isinstance<Tensor>(argument))
       values.push_back(constant_value(argument.cast<Tensor>().clone()));
-    else
+    else if (PyNumber_Check(argument.ptr()))
       values.push_back(scalar(argument.cast<float>()));
+    else
+      throw ShapeError("a layer is applied to values of a graph",
+                       py::str(py::type::of(argument)).cast<std::string>(),
+                       "Begin with st.Input(shape)");
   }
   return values;
 }
@@ -210,7 +214,10 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("state", &Optimizer::state);
   module.def("input_value",
              [](const py::handle& shape, const std::string& dtype, const std::string& name) {
-               return input_value(type_of(shape, dtype), name);
+               const Type type = type_of(shape, dtype);
+               for (int64_t d : type.shape)
+                 if (d == 0) throw ShapeError("an input's sizes must be >= 1", type.shape.to_string());
+               return input_value(type, name);
              });
   module.def("constant_value", [](const Tensor& t) { return constant_value(t.clone()); });
   module.def("emit",

@@ -1,4 +1,5 @@
 // Models in Python: the steps of training; the loop around them is Python's.
+#include <striate/layers/compare.h>
 #include <striate/layers/model.h>
 #include <striate/layers/zoo.h>
 
@@ -144,6 +145,19 @@ void bind_models(py::module_& module) {
              const auto program = m.program(purpose, types[0], types[1]);
              return to_python(program->profile(inputs, {}, rounds));
            })
+      .def("compare",
+           [](const Model& m, const std::string& purpose, const py::sequence& x,
+              const py::sequence& y, const std::vector<std::string>& only,
+              const py::function& progress) {
+             CompareOptions options;
+             options.only = only;
+             options.progress = [&](const std::string& kernel) {
+               if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+               progress(kernel);
+             };
+             return to_python(
+                 compare_kernels(m.program(purpose, types_of(x), types_of(y))->plan(), options));
+           })
       .def("summary", [](const Model& m) { return to_python(m.summary()); })
       .def("config", [](const Model& m) { return to_python(m.config()); })
       .def("save", &Model::save, py::arg("path"), py::arg("checkpoint") = false, release)
@@ -156,6 +170,17 @@ void bind_models(py::module_& module) {
           py::arg("path"), py::arg("partial") = false);
   module.def("register_function", [](const std::string& name, const py::object& function) {
     register_function(name, from_python(function));
+  });
+  module.def("accepting_kernels", [](const std::string& name, const py::handle& options,
+                                     const py::sequence& inputs, const std::string& device) {
+    std::vector<Type> types;
+    std::vector<bool> present;
+    for (const auto& input : inputs) {
+      present.push_back(!input.is_none());
+      types.push_back(input.is_none() ? Type{} : types_of(py::make_tuple(input))[0]);
+    }
+    return to_python(
+        accepting_kernels(name, to_json(options), types, present, device_from_name(device)));
   });
   module.def("zoo_names", zoo::names);
   module.def("zoo_make",

@@ -2,6 +2,8 @@
 #include <striate/core/dlpack.h>
 #include <striate/layers/eager.h>
 
+#include <bit>
+
 #include "bindings.h"
 
 namespace striate {
@@ -21,6 +23,8 @@ DType dtype_of_array(const py::array& array) {
   throw DTypeError("arrays must be float16, float32, float64, uint8, int32, int64 or bool",
                    py::str(dtype).cast<std::string>(), "Convert it with array.astype(...)");
 }
+
+constexpr bool kLittle = std::endian::native == std::endian::little;
 
 /// bfloat16 has no NumPy type: it is shown as float32.
 py::dtype dtype_for_array(DType dtype) { return py::dtype(name_of(dtype)); }
@@ -47,10 +51,13 @@ std::vector<Tensor> tensors_of(const py::sequence& arguments) {
 
 Tensor to_tensor(const py::array& array) {
   dtype_of_array(array);
-  const py::object contiguous = py::module_::import("numpy").attr("ascontiguousarray")(array);
-  // ascontiguousarray makes a 0-d array 1-d.
-  py::array kept = contiguous.cast<py::array>();
-  if (array.ndim() == 0) kept = kept.attr("reshape")(py::tuple()).cast<py::array>();
+  constexpr int kWanted =
+      int{py::array::c_style} | int{py::detail::npy_api::NPY_ARRAY_ALIGNED_};
+  const char order = array.dtype().byteorder();
+  const bool is_native = order == '=' || order == '|' || order == (kLittle ? '<' : '>');
+  if (is_native && (array.flags() & kWanted) == kWanted)
+    return shared(std::make_shared<py::array>(array));
+  py::array kept = array.attr("astype")(array.dtype().attr("newbyteorder")("="), "C");
   return shared(std::make_shared<py::array>(std::move(kept)));
 }
 
