@@ -5,17 +5,44 @@ from __future__ import annotations
 import contextlib
 
 from striate import _striate
+from striate.errors import KernelError
 
 
-def list(operation, device="cpu"):  # noqa: A001
+def list(operation, device="cpu", inputs=None, **options):  # noqa: A001
     """Return [{name, accepts, reason}] of an operation's kernels on a device.
 
-    `accepts` is None here: it depends on the shapes; see Model.explain() for those of a model.
+    Args:
+        operation: Its name, as in `st.kernels.operations()`.
+        device: Whose kernels: "cpu" or "cuda".
+        inputs: An example: an array, or the shape of a float32 one, per input; None for one that is
+            left out. Without an example `accepts` is None, since it depends on the shapes.
+        options: The operation's options.
+
+    Raises:
+        ShapeError, DTypeError: When the operation refuses the example. DeviceError: For a device
+        that is not there. KernelError: For an operation without kernels.
+
+    >>> import striate as st
+    >>> rows = st.kernels.list("conv2d", inputs=[(1, 8, 8, 3), (4, 3, 3, 3)])
+    >>> [row["accepts"] for row in rows if row["name"] == "reference"]
+    [True]
     """
-    return [
-        {"name": name, "accepts": None, "reason": ""}
-        for name in _striate.kernel_names(operation, device)
+    if operation not in operations():
+        rule = f"'{operation}' has no kernels"
+        raise KernelError(f"{rule}; see st.kernels.operations().", rule=rule, values=operation)
+    _striate.describe_device(device)
+    if inputs is None:
+        names = _striate.kernel_names(operation, device)
+        return [{"name": name, "accepts": None, "reason": ""} for name in names]
+    types = [
+        example
+        if example is None
+        else (example.shape, str(example.dtype))
+        if hasattr(example, "dtype")
+        else (example, "float32")
+        for example in inputs
     ]
+    return _striate.accepting_kernels(operation, options, types, device)
 
 
 def operations():
