@@ -1,4 +1,4 @@
-// The table of all functions of one value: one line makes the reference (double) and direct (float).
+// All functions of one value: each line makes both the reference (double) and direct (float).
 #pragma once
 
 #include <striate/kernels/float_functions.h>
@@ -37,7 +37,7 @@ inline constexpr auto kUnaryFunctions = std::make_tuple(
     Named{"reciprocal", []<class T>(T x, T) { return 1 / x; }},
     Named{"scale", []<class T>(T x, T alpha) { return x * alpha; }},
     Named{"shift", []<class T>(T x, T alpha) { return x + alpha; }},
-    Named{"clip", []<class T>(T x, T alpha) { return x > alpha ? alpha : x < -alpha ? -alpha : x; }});
+    Named{"clip", []<class T>(T x, T a) { return x > a ? a : x < -a ? -a : x; }});
 
 /// dx = f(dy, y, alpha)
 inline constexpr auto kUnaryBackwardFunctions = std::make_tuple(

@@ -48,7 +48,8 @@ TEST(Cast, KnownValues) {
   const std::vector<Known> table = {
     {DType::kF32, DType::kI32,  2.9, 2},   {DType::kF32, DType::kI32, -2.9, -2},
     {DType::kF32, DType::kU8,   300, 255}, {DType::kF32, DType::kU8,  -5, 0},
-    {DType::kF32, DType::kI32,  1e20, 2147483647.0}, {DType::kF32, DType::kI32, -1e20, -2147483648.0},
+    {DType::kF32, DType::kI32,  1e20, 2147483647.0},
+    {DType::kF32, DType::kI32, -1e20, -2147483648.0},
     {DType::kF32, DType::kI64,  kInfinity, 9223372036854775807.0},
     {DType::kF32, DType::kI32,  NAN, 0},   {DType::kF32, DType::kBool, 0.5, 1},
     {DType::kF32, DType::kBool, NAN, 1},   {DType::kF32, DType::kBool, 0, 0},
