@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import striate as st
@@ -33,7 +34,7 @@ def test_summary_and_explain(model):
 
 def test_version_and_package():
     assert run("--version").strip() == st.__version__
-    assert "striate" in run("--cmake-dir")
+    assert (Path(run("--cmake-dir").strip()) / "striateConfig.cmake").exists()
     assert "compare" in run("--help")
 
 

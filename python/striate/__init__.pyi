@@ -29,10 +29,12 @@ from striate.history import (
 )
 from striate.model import (
     Model as Model,
-    Program as Program,
     Sequential as Sequential,
-    grad as grad,
     load as load,
+)
+from striate.program import (
+    Program as Program,
+    grad as grad,
 )
 from striate.registered import (
     Described as Described,
