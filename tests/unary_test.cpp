@@ -73,7 +73,8 @@ TEST(Unary, KnownValues) {
     {"sign",       1,    -3, -1},       {"sign",       1,   0, 0},     {"sign",    1, 2, 1},
     {"scale",      3,     2, 6},        {"shift",      3,   2, 5},
     {"clip",       2,     5, 2},        {"clip",       2,  -5, -2},    {"clip",    2, 1.5, 1.5},
-    {"exp",        1,  1000, kInfinity}, {"exp",       1, -kInfinity, 0}, {"log",  1, 0, -kInfinity},
+    {"exp",        1,  1000, kInfinity}, {"exp",       1, -kInfinity, 0},
+    {"log",        1,     0, -kInfinity},
     {"reciprocal", 1,     0, kInfinity}, {"sqrt",      1,  -1, kNan},  {"tanh",    1, kInfinity, 1},
   };
   // clang-format on
