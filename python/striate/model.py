@@ -307,7 +307,7 @@ class Model:
             epochs: How often to go through the data.
             validation_data: (x, y), evaluated after each epoch.
             shuffle: Draw a new order each epoch, from the seed and the epoch alone.
-            seed: Of the order; by default that of `compile`.
+            seed: Of the order; by default that of `st.seed`.
             verbose: Show a progress bar.
             callbacks: Functions called after each epoch with (model, history).
             initial_epoch: Epochs done before, when training goes on.
