@@ -41,11 +41,13 @@ class Worker:
 
     def __init__(self, python: str, script: str, argument: str = ""):
         variables = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+        # Not a pipe: one that nobody reads would fill up.
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [python, str(WORKERS / script), argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.said,
             text=True,
             env=variables,
         )
@@ -63,9 +65,11 @@ class Worker:
         except BrokenPipeError:
             line = ""
         if not line:
-            said = (self.process.communicate()[1] or "").strip().split("\n")
-            missing = said[-1].startswith(("ModuleNotFoundError", "ImportError"))
-            raise Refusal(f"not installed: {said[-1]}" if missing else f"it ended: {said[-1]}")
+            code = self.process.wait()
+            self.said.seek(0)
+            last = self.said.read().strip().split("\n")[-1]
+            missing = last.startswith(("ModuleNotFoundError", "ImportError"))
+            raise Refusal(f"not installed: {last}" if missing else f"it ended ({code}): {last}")
         answer = json.loads(line)
         if "reason" in answer:
             raise Refusal(answer["reason"])
@@ -90,6 +94,8 @@ class Worker:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self.process.stdout.close()
+        self.said.close()
 
 
 def clocks_agree(sample: dict) -> bool:
@@ -226,11 +232,10 @@ def main() -> int:
     parser.add_argument("--workloads", type=listed(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--peers", type=listed(PEERS), default=list(PEERS))
     parser.add_argument("--peer-python", default=sys.executable, help="Python that has the peers")
-    parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS, help="turns that count")
+    parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS, help="turns, 5 or more")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
-    if options.rounds < FEWEST_ROUNDS:
-        parser.error(f"--rounds must be at least {FEWEST_ROUNDS}")
+    options.rounds = max(options.rounds, FEWEST_ROUNDS)
 
     print(f"{'':33s} {'ours':>9s} {'peer':>9s} {'':9s} ratio (> 1: ours is faster)", flush=True)
     rows, failed = [], False
