@@ -4,25 +4,40 @@
 
 namespace striate::kernels::simd {
 
-const ConvKernels* conv_kernels([[maybe_unused]] int64_t input_channels,
-                                [[maybe_unused]] int64_t output_channels) {
 #if defined(__x86_64__)
+namespace {
+
+/// A table for the instruction set in use. Where blocks of 16 channels would be so empty that blocks
+/// of 8 do as much with less arithmetic, `prefers_eight`.
+template <class Table>
+const Table* pick(const Table& eight, const Table& sixteen, bool prefers_eight) {
   static const bool fused = __builtin_cpu_supports("fma");
-  const auto padded = [&](int64_t lanes) {
-    return (input_channels + lanes - 1) / lanes * ((output_channels + lanes - 1) / lanes) * lanes *
-           lanes;
-  };
   switch (instruction_set()) {
     case InstructionSet::kAvx512:
-      // Where blocks of 16 channels would be half empty, 8 do as much with half the arithmetic.
-      return padded(16) > padded(8) * 5 / 4 ? &kConvAvx2 : &kConvAvx512;
+      return prefers_eight ? &eight : &sixteen;
     case InstructionSet::kAvx2:
-      return fused ? &kConvAvx2 : nullptr;
+      return fused ? &eight : nullptr;
     case InstructionSet::kBaseline:
-      return nullptr;
+      break;
   }
-#endif
   return nullptr;
 }
+
+int64_t padded(int64_t channels, int64_t lanes) { return (channels + lanes - 1) / lanes * lanes; }
+
+}  // namespace
+
+const ConvKernels* conv_kernels(int64_t input_channels, int64_t output_channels) {
+  const int64_t c = input_channels, k = output_channels;
+  return pick(kConvAvx2, kConvAvx512,
+              padded(c, 16) * padded(k, 16) > padded(c, 8) * padded(k, 8) * 5 / 4);
+}
+const DepthwiseKernels* depthwise_kernels(int64_t channels) {
+  return pick(kDepthwiseAvx2, kDepthwiseAvx512, padded(channels, 16) * 4 > padded(channels, 8) * 5);
+}
+#else
+const ConvKernels* conv_kernels(int64_t, int64_t) { return nullptr; }
+const DepthwiseKernels* depthwise_kernels(int64_t) { return nullptr; }
+#endif
 
 }  // namespace striate::kernels::simd

@@ -46,7 +46,8 @@ struct WinogradKernels {
 struct DirectPlan {
   int64_t n, in_h, in_w, in_c, out_h, out_w, out_c, window_h, window_w, stride_h, stride_w,
       dilation_h, dilation_w, top, left;
-  bool bias = false;  // backward_weight: sum dy too
+  bool bias = false;     // backward_weight: sum dy too
+  bool flipped = false;  // depthwise: rotate the filters by 180 degrees
   int workers = 1;
   // Set by plan():
   int64_t parts = 1;      // backward_weight: partial sums over images
@@ -70,12 +71,28 @@ struct ConvKernels {
   DirectKernels few_channels;  // x dense, [N, H, W, C]; filters in Abcd8a or Abcd16a
 };
 
+/// One filter for each channel; in_c is out_c. Filters lie in Abcd8a or Abcd16a.
+struct DepthwiseKernels {
+  int lanes = 0;
+  const char* instruction_set = "";
+  void (*plan_forward)(DirectPlan&);
+  /// Forward, or with `flipped` backward to the input for stride 1.
+  void (*forward)(const DirectPlan&, const float* x, const float* w, const Finish&, float* y,
+                  float* workspace);
+  void (*backward_input)(const DirectPlan&, const float* dy, const float* w, float* dx);
+  void (*plan_backward_weight)(DirectPlan&);
+  void (*backward_weight)(const DirectPlan&, const float* x, const float* dy, float* dw, float* db,
+                          float* workspace);
+};
+
 /// Return the table of the instruction set in use whose blocks suit the numbers of channels; null
 /// where there is none.
 const ConvKernels* conv_kernels(int64_t input_channels, int64_t output_channels);
+const DepthwiseKernels* depthwise_kernels(int64_t channels);
 
 #if defined(__x86_64__)
 extern const ConvKernels kConvAvx2, kConvAvx512;
+extern const DepthwiseKernels kDepthwiseAvx2, kDepthwiseAvx512;
 #endif
 
 }  // namespace striate::kernels::simd

@@ -29,6 +29,24 @@ void finish(typename V::Reg v, const Finish& f, const float* residual, float* y,
     for (int64_t i = 0; i < used; ++i) y[i] = f.curve(y[i]);
 }
 
+/// What most outputs need: nothing, relu, or all that `finish` does.
+enum class End { kPlain, kRelu, kAny };
+
+template <class V>
+End end_of(const Finish& f, int64_t used) {
+  if (f.residual || used < V::kLanes) return End::kAny;
+  return f.activation == Activation::kNone   ? End::kPlain
+         : f.activation == Activation::kRelu ? End::kRelu
+                                             : End::kAny;
+}
+
+template <class V, End kEnd>
+void finish(typename V::Reg v, const Finish& f, const float* residual, float* y, int64_t used) {
+  if constexpr (kEnd == End::kAny) return finish<V>(v, f, residual, y, used);
+  if constexpr (kEnd == End::kRelu) v = V::if_negative(v, V::zero());
+  V::store(y, v);
+}
+
 /// Copy the bias to a whole number of vectors, `blocks` of them, zero where there is none.
 template <class V>
 void pad_bias(const Finish& f, int64_t channels, int64_t blocks, float* to) {

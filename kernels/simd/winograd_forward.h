@@ -148,9 +148,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     }
   }
 
-  /// How outputs are stored: as they are, after relu, or with all that `finish` does.
-  enum class End { kPlain, kRelu, kAny };
-
+  /// Turn the products of a chunk and one block of filters into outputs.
   template <End kEnd>
   static void outputs(const WinogradPlan& p, const Sizes& s, int64_t first, int64_t count,
                       const float* m, int64_t block, const float* bias, const Finish& f, float* y) {
@@ -158,11 +156,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     const int64_t used = std::min<int64_t>(kLanes, p.out_c - block * kLanes);
     const Reg b = V::load(bias + block * kLanes);
     const auto store = [&](Reg v, int64_t at) {
-      v = V::add(v, b);
-      if constexpr (kEnd == End::kAny)
-        return finish<V>(v, f, f.residual ? f.residual + at : nullptr, y + at, used);
-      if constexpr (kEnd == End::kRelu) v = V::if_negative(v, V::zero());
-      V::store(y + at, v);
+      finish<V, kEnd>(V::add(v, b), f, f.residual ? f.residual + at : nullptr, y + at, used);
     };
     Place place(s.grid, first);
     for (int64_t i = 0; i < count; ++i, place.next(s.grid), m += kLanes) {
@@ -191,17 +185,17 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     }
   }
 
-  /// Turn the products of a chunk and one block of filters into outputs.
+  /// The same with what `f` asks for.
   static void outputs(const WinogradPlan& p, const Sizes& s, int64_t first, int64_t count,
                       const float* m, int64_t block, const float* bias, const Finish& f, float* y) {
-    const bool padded = p.out_c < (block + 1) * kLanes;
-    if (f.residual || padded ||
-        (f.activation != Activation::kNone && f.activation != Activation::kRelu))
-      outputs<End::kAny>(p, s, first, count, m, block, bias, f, y);
-    else if (f.activation == Activation::kRelu)
-      outputs<End::kRelu>(p, s, first, count, m, block, bias, f, y);
-    else
-      outputs<End::kPlain>(p, s, first, count, m, block, bias, f, y);
+    switch (end_of<V>(f, p.out_c - block * kLanes)) {
+      case End::kPlain:
+        return outputs<End::kPlain>(p, s, first, count, m, block, bias, f, y);
+      case End::kRelu:
+        return outputs<End::kRelu>(p, s, first, count, m, block, bias, f, y);
+      case End::kAny:
+        return outputs<End::kAny>(p, s, first, count, m, block, bias, f, y);
+    }
   }
 
   static void run(const WinogradPlan& p, const float* x, const float* w, const Finish& f, float* y,
