@@ -122,7 +122,5 @@ def test_no_python_is_linked(built):
 def test_errors_are_exceptions_that_say_what_is_wrong(built, trained, picture, words, text):
     small = built / "small.pgm"
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(small)
-    program, *rest = (
-        word.format(picture=picture, model=trained, small=small) for word in words
-    )
+    program, *rest = (word.format(picture=picture, model=trained, small=small) for word in words)
     assert text in run(built / program, *rest, code=1)

@@ -1,4 +1,4 @@
-"""Runs what the documents say: code blocks of README.md and CONTRIBUTING.md, docstrings' examples."""
+"""Runs what the documents say: the code of README.md and CONTRIBUTING.md, docstrings' examples."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ ANOTHER_WAY = {
     "cmake -S . -B build -DCMAKE_BUILD_TYPE=Release": ["cmake", "--list-presets"],
     "cmake --build build -j 2": ["cmake", "--version"],
     "cmake --install build --prefix ~/striate": [
-        "cmake", "--install", "{package}", "--prefix", "{scratch}/striate", "--component", "library",
+        "cmake", "--install", "{package}", "--prefix", "{scratch}/striate",
+        "--component", "library",
     ],
 }  # fmt: skip
 
@@ -139,7 +140,8 @@ def test_readme_cpp(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["CMakeLists.txt", "main.cpp"]
     said = run("bash", "-ec", *commands, cwd=tmp_path)
     assert re.search(r"^accuracy (0\.9[5-9]|1$)", said, re.M)
-    assert st.load(tmp_path / "halves.safetensors").predict(np.zeros((1, 12, 12, 1))).shape == (1, 2)
+    model = st.load(tmp_path / "halves.safetensors")
+    assert model.predict(np.zeros((1, 12, 12, 1))).shape == (1, 2)
 
 
 TOY_PROJECT = """
@@ -153,7 +155,8 @@ file(GLOB sources kernels/*.cpp layers/*.cpp)
 add_library(toy SHARED ${sources})
 target_include_directories(toy PUBLIC include)
 target_link_libraries(toy PUBLIC striate::striate OpenMP::OpenMP_CXX)
-add_executable(toy_tests tests/flip_test.cpp %(tests)s/kernel_table.cpp %(tests)s/kernel_gradient.cpp)
+add_executable(toy_tests tests/flip_test.cpp %(tests)s/kernel_table.cpp
+               %(tests)s/kernel_gradient.cpp)
 target_link_options(toy_tests PRIVATE -Wl,--no-as-needed)
 target_link_libraries(toy_tests PRIVATE toy GTest::gtest GTest::gtest_main)
 """
@@ -217,7 +220,8 @@ def test_docstrings_have_examples():
 
 def test_pictures_and_links_of_the_documents_exist():
     for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        for target in re.findall(r"\]\(([^)]+)\)", (ROOT / document).read_text()):
+        prose = re.sub(r"^```.*?^```$", "", (ROOT / document).read_text(), flags=re.M | re.S)
+        for target in re.findall(r"\]\(([^)]+)\)", prose):
             assert target.startswith("https://") or (ROOT / target).exists(), target
     assert (ROOT / "docs" / "sample.png").stat().st_size < 100_000
 

@@ -49,7 +49,8 @@ def test_every_public_name_has_a_stub(generated):
         if not name.startswith("_") and name not in ("annotations", "importlib")
         and (not inspect.ismodule(getattr(st, name)) or name in ("data", "ops", "view", "zoo"))
     }  # fmt: skip
-    assert public - {"described_classes", "layer_classes"} <= defined(generated["__init__.pyi"]).keys()
+    public -= {"described_classes", "layer_classes"}
+    assert public <= defined(generated["__init__.pyi"]).keys()
     assert {*st.ops.names(), "names", "as_tensor"} == defined(generated["ops.pyi"]).keys()
     assert {*st.zoo.names(), "names"} == defined(generated["zoo.pyi"]).keys()
 
@@ -62,9 +63,7 @@ def test_constructors_have_the_parameters_of_the_classes(generated, name):
     defaults = [ast.literal_eval(node) for node in method.args.defaults]
     signature = inspect.signature(getattr(st, name)).parameters.values()
     wanted = [
-        p.default
-        for p in signature
-        if p.default is not p.empty and p.kind is not p.KEYWORD_ONLY
+        p.default for p in signature if p.default is not p.empty and p.kind is not p.KEYWORD_ONLY
     ]
     assert defaults == wanted
 

@@ -1,6 +1,6 @@
 """Write the type stubs of the classes and functions that follow from the C++ registrations.
 
-.venv/bin/python tools/stubs.py [--check]: writes python/striate/*.pyi, or says which are not current.
+.venv/bin/python tools/stubs.py [--check]: writes python/striate/*.pyi, or names those not current.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def parameters(signature: inspect.Signature, inputs: str = "") -> str:
             starred = True
         if parameter.default is None and "None" not in kind:
             kind = f"{kind} | None"
-        default = "" if parameter.default is inspect.Parameter.empty else f" = {parameter.default!r}"
+        default = f" = {parameter.default!r}"
+        if parameter.default is inspect.Parameter.empty:
+            default = ""
         given.append(f"{text}: {kind}{default}")
     return ", ".join(given)
 

@@ -35,5 +35,6 @@ inline striate::Tensor read_idx(const std::string& file) {
   const striate::Shape shape(sizes);
   if (rank == 0 || bytes.size() - place != static_cast<size_t>(shape.elements()))
     throw striate::FileError(file + " must be a gzipped IDX file of bytes", "another content");
-  return striate::Tensor::from<uint8_t>(shape, {bytes.begin() + static_cast<long>(place), bytes.end()});
+  return striate::Tensor::from<uint8_t>(shape,
+                                        {bytes.begin() + static_cast<long>(place), bytes.end()});
 }

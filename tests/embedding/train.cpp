@@ -1,8 +1,6 @@
 // Trains a small CNN on Fashion-MNIST: train --data FOLDER --seed 1 --steps 200 --out FILE
 //
 // twin.py does the same in Python; the two files are equal byte for byte.
-#include "idx.h"
-
 #include <striate/striate.h>
 
 #include <algorithm>
@@ -12,6 +10,8 @@
 #include <map>
 #include <string>
 #include <vector>
+
+#include "idx.h"
 
 namespace {
 
