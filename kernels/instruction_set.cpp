@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <cstring>
 
 namespace striate::kernels {
 namespace {
@@ -17,8 +19,16 @@ InstructionSet widest() {
   return InstructionSet::kBaseline;
 }
 
+/// What STRIATE_ISA allows: `baseline`, `avx2`, or everything.
+InstructionSet allowed() {
+  const char* name = std::getenv("STRIATE_ISA");
+  if (name && std::strcmp(name, "baseline") == 0) return InstructionSet::kBaseline;
+  if (name && std::strcmp(name, "avx2") == 0) return InstructionSet::kAvx2;
+  return InstructionSet::kAvx512;
+}
+
 std::atomic<InstructionSet>& limit() {
-  static std::atomic<InstructionSet> now{widest()};
+  static std::atomic<InstructionSet> now{std::min(widest(), allowed())};
   return now;
 }
 
