@@ -8,6 +8,7 @@
 
 namespace striate {
 
+/// The maximum of each window and channel: x [N, H, W, C] -> [N, P, Q, C].
 struct MaxPool2D {
   Size2 pool_size = 2;
   Size2 strides = 0;  // 0: pool_size
@@ -15,6 +16,7 @@ struct MaxPool2D {
   Value call(Weights& weights, const Value& x) const;
 };
 
+/// The mean of each window and channel: x [N, H, W, C] -> [N, P, Q, C].
 struct AveragePool2D {
   Size2 pool_size = 2;
   Size2 strides = 0;  // 0: pool_size
@@ -23,6 +25,7 @@ struct AveragePool2D {
   Value call(Weights& weights, const Value& x) const;
 };
 
+/// The mean of each channel: x [N, H, W, C] -> [N, C].
 struct GlobalAveragePool2D {
   bool keepdims = false;
   Value call(Weights& weights, const Value& x) const;

@@ -8,6 +8,7 @@
 
 namespace striate {
 
+/// Make one axis of all but the first: x [N, ...] -> [N, the product].
 struct Flatten {
   Value call(Weights& weights, const Value& x) const;
 };
@@ -25,14 +26,17 @@ struct Rescale {
   Value call(Weights& weights, const Value& x) const;
 };
 
+/// Add inputs of one shape, or of shapes that broadcast.
 struct Add {
   Value call(Weights& weights, const std::vector<Value>& inputs) const;
 };
 
+/// Multiply inputs of one shape, or of shapes that broadcast.
 struct Multiply {
   Value call(Weights& weights, const std::vector<Value>& inputs) const;
 };
 
+/// Put inputs one after another along an axis.
 struct Concatenate {
   int64_t axis = -1;
   Value call(Weights& weights, const std::vector<Value>& inputs) const;
