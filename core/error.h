@@ -6,9 +6,11 @@
 
 namespace striate {
 
-/// Base of all errors: the layer's path, the rule that was broken, the values, and the fix if there is one.
+/// Base of all errors: the layer's path, the rule that was broken, the values, and the fix if
+/// there is one.
 ///
-/// `what()` reads `[Conv2D "block2/conv1"] 'valid' padding needs height >= 5, got input [N, 3, 3, 64].`
+/// `what()` reads
+/// `[Conv2D "block2/conv1"] 'valid' padding needs height >= 5, got input [N, 3, 3, 64].`
 class Error : public std::exception {
  public:
   explicit Error(std::string rule, std::string values = "", std::string fix = "");

@@ -10,7 +10,8 @@ namespace striate {
 
 /// A memory layout in the notation of oneDNN: outer dimensions from slowest to quickest as letters
 /// (a is dimension 0; a capital one is blocked), then the blocks. Of an image [N, H, W, C],
-/// `abcd` is dense NHWC and `aDbc8d` is N, C/8, H, W, 8 channels. Padding up to full blocks is zero.
+/// `abcd` is dense NHWC and `aDbc8d` is N, C/8, H, W, 8 channels. Padding up to full blocks is
+/// zero.
 class Layout {
  public:
   static constexpr int kMaxBlocks = 3;

@@ -11,7 +11,8 @@ int threads();
 void set_threads(int count);
 
 /// Call `body(i)` for each i in [0, count), on up to threads() threads; nested calls run in place.
-/// `body` must not throw. Which thread runs which i never changes a result: each i owns its outputs.
+/// `body` must not throw. Which thread runs which i never changes a result: each i owns its
+/// outputs.
 template <class Body>
 void parallel_for(int64_t count, const Body& body) {
   const int team = threads();

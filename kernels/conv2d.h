@@ -1,7 +1,7 @@
 // Convolution (cross-correlation) of images and its two gradients.
 //
 //   y[n,p,q,k] = act(b[k] + residual[n,p,q,k] + sum over (r,s,c) of
-//                w[k,r,s,c] * x[n, p*stride - top + r*dilation, q*stride - left + s*dilation, g*C/G + c])
+//     w[k,r,s,c] * x[n, p*stride - top + r*dilation, q*stride - left + s*dilation, g*C/G + c])
 //
 // Operations and their values (optional ones in brackets):
 //   conv2d                  x, w, [b], [residual]  -> y
@@ -28,7 +28,8 @@ struct Conv2dOptions {
 
 namespace kernels {
 
-/// All sizes of one convolution: input [N, H, W, C], filters [K, R, S, C / groups], output [N, P, Q, K].
+/// All sizes of one convolution: input [N, H, W, C], filters [K, R, S, C / groups], output
+/// [N, P, Q, K].
 struct Conv2dShape {
   int64_t N, H, W, C, K, R, S, P, Q;
   int64_t stride_h, stride_w, dilation_h, dilation_w;

@@ -27,7 +27,7 @@ struct NamedFunction {
 /// find it. A later function of the same name replaces it.
 void register_function(const std::string& name, LossFunction function);
 
-/// Find a loss by name ("sparse_categorical_crossentropy") or {"type": "SparseCategoricalCrossentropy",
+/// Find a loss by name ("mean_squared_error") or by {"type": "SparseCategoricalCrossentropy",
 /// "from_logits": false, ...}. Throws ShapeError with the names that exist.
 NamedFunction find_loss(const Json& config);
 /// Find a metric: accuracy, top_k_accuracy ({"type": "TopKAccuracy", "k": 5}), or a loss's name.

@@ -84,7 +84,8 @@ struct OptimizerType {
 /// An optimizer and its state: the moments of each weight.
 class Optimizer {
  public:
-  /// Make one from {"type": "Adam", ...} or a bare name. Throws ShapeError with the names that exist.
+  /// Make one from {"type": "Adam", ...} or a bare name. Throws ShapeError with the names there
+  /// are.
   static std::shared_ptr<Optimizer> make(const Json& config);
   static std::shared_ptr<Optimizer> make(const SGD& options);
   static std::shared_ptr<Optimizer> make(const Adam& options);

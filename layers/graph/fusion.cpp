@@ -85,7 +85,7 @@ class Fusion {
     replaced_[key(node.output(0))] = merged;
   }
 
-  /// y = norm(conv(x, w, b)) is conv(x, w * s, (b - mean) * s + beta) with s = gamma / sqrt(var + e).
+  /// y = norm(conv(x, w, b)) is conv(x, w * s, (b - mean) * s + beta), s = gamma / sqrt(var + e).
   void fold_batch_norm(const Node& node) {
     const Value y = node.inputs[0];
     const Node& conv = *y.node;

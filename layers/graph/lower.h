@@ -1,4 +1,4 @@
-// From a symbolic graph to the graph of one program: known shapes, training or not, gradients, updates.
+// From a symbolic graph to the graph of one program: known shapes, gradients, updates.
 #pragma once
 
 #include <striate/layers/graph/graph.h>
