@@ -122,7 +122,8 @@ def test_batch_norm_is_folded_into_filters_and_bias():
 
 
 def test_wrong_usage():
-    for words in (["--workloads", "z9"], ["--peers", "keras"], ["--rounds", "many"]):
+    wrong = ["--workloads z9", "--peers keras", "--rounds many", "--peer-python /absent/python"]
+    for words in map(str.split, wrong):
         said = subprocess.run(
             [sys.executable, str(TOOLS / "bench.py"), *words], capture_output=True, text=True
         )

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -235,6 +236,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS, help="turns, 5 or more")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
+    if not shutil.which(options.peer_python):
+        parser.error(f"there is no {options.peer_python}")
     options.rounds = max(options.rounds, FEWEST_ROUNDS)
 
     print(f"{'':33s} {'ours':>9s} {'peer':>9s} {'':9s} ratio (> 1: ours is faster)", flush=True)
