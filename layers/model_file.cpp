@@ -76,6 +76,9 @@ Json Model::config() const {
       }
     } else {
       const Node& node = *call->outputs[0].node;
+      if (!node.operation->is_public)
+        throw Error("a model file records layers, public operations and numbers",
+                    "the operation '" + node.operation->name + "'", "Make it inside a layer");
       row.set("operation", node.operation->name);
       row.set("options", node.operation->options.write(node.options.get()));
     }

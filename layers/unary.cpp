@@ -107,9 +107,9 @@ const Backward kBackwards[] = {
      }},
 };
 
-Schema schema(const char* alpha) {
-  Describe<UnaryOptions> schema("unary", "");
-  if (alpha) schema.field("alpha", &UnaryOptions::alpha, alpha);
+Schema schema(const char* name, const char* alpha) {
+  Describe<UnaryOptions> schema(name, "");
+  if (alpha) schema.required("alpha", &UnaryOptions::alpha, alpha);
   return schema;
 }
 
@@ -119,7 +119,7 @@ const bool registered = [] {
         .name = f.name,
         .doc = std::string(f.doc) + ", element by element.\nx: any shape -> y: the same",
         .inputs = {"x"},
-        .options = schema(f.alpha),
+        .options = schema(f.name, f.alpha),
         .infer = infer,
         .gradient = [f](const Node& node, const std::vector<Value>& dys) -> std::vector<Value> {
           return {
@@ -133,7 +133,7 @@ const bool registered = [] {
         .inputs = {"dy", "y"},
         .outputs = {"dx"},
         .options =
-            schema(std::string(b.name) == "leaky_relu_backward" ? "Slope below 0." : nullptr),
+            schema(b.name, std::string(b.name) == "leaky_relu_backward" ? "Slope below 0." : nullptr),
         .infer = infer_backward,
         // Linear in dy.
         .gradient = [b](const Node& node, const std::vector<Value>& ddx) -> std::vector<Value> {

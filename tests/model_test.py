@@ -595,6 +595,42 @@ def test_gradient_of_the_input_picture():
     assert change / (2 * h) == pytest.approx((found * direction).sum(), rel=2e-2)
 
 
+def test_gradients_go_through_layers_that_differ_in_training():
+    x, _ = _pictures(6)
+    model = _small(dropout=0.5)
+    picture = model.inputs[0]
+    score = ops.reduce_sum(ops.square(model(picture)))
+    kernel = model.layer("conv2d").weights[0]
+    slopes = st.grad(score, [picture, kernel])
+    assert slopes[0].shape == (None, 8, 8, 3) and slopes[1].shape == (6, 3, 3, 3)
+    ascend = st.Program([picture], [score, *slopes])
+    before, of_picture, of_kernel = (np.asarray(value) for value in ascend(x))
+    after = float(ascend(x + 1e-3 * of_picture)[0])
+    assert after - before == pytest.approx(1e-3 * (of_picture**2).sum(), rel=0.05)
+    held = kernel.value()
+    kernel.assign(st.Tensor(held.numpy() + 1e-4 * of_kernel))
+    after = float(ascend(x)[0])
+    assert after - before == pytest.approx(1e-4 * (of_kernel**2).sum(), rel=0.05)
+    # The same graph with dropout and the batch's statistics.
+    training = st.Program([picture], [score, slopes[0]], training=True)
+    assert (np.asarray(training(x)[1]) != of_picture).any()
+    assert st.grad(score, st.Input((3,))) is None
+
+
+def test_a_gradient_penalty_trains():
+    st.seed(0)
+    x = st.Input((4,))
+    judge = st.Sequential([st.Input((4,)), st.Dense(8, activation="tanh"), st.Dense(1)])
+    slope = st.grad(ops.reduce_sum(judge(x)), x)
+    penalty = ops.reduce_mean(ops.square(slope))
+    step = st.Program([x], penalty, updates=[(st.SGD(0.5), penalty, judge.weights)])
+    data = np.random.default_rng(0).standard_normal((16, 4)).astype(np.float32)
+    losses = [float(step(data)) for _ in range(30)]
+    assert losses[-1] < 0.2 * losses[0]
+    with pytest.raises(st.Error, match="public operations"):
+        st.Model(x, slope).save("/nowhere/m.safetensors")
+
+
 def test_gan_step_with_two_optimizers():
     st.seed(0)
     noise, real = st.Input((4,), name="noise"), st.Input((4, 4, 1), name="real")

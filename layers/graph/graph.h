@@ -181,5 +181,8 @@ std::vector<std::shared_ptr<Node>> reachable(const std::vector<Value>& values);
 /// Return d(sum of output)/d(wrt[i]) as values of the same graph (reverse accumulation). An
 /// independent wrt gives an empty Value. Throws Error naming an operation without a gradient.
 std::vector<Value> gradient(const Value& output, const std::vector<Value>& wrt);
+/// Return the same as values that are worked out when a program is made, so that they go through
+/// layers that differ in training; what has no gradient is refused then.
+std::vector<Value> grad(const Value& output, const std::vector<Value>& wrt);
 
 }  // namespace striate

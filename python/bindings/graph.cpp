@@ -227,7 +227,7 @@ void bind_graph(py::module_& module) {
              });
   module.def("gradient", [](const Value& output, const std::vector<Value>& wrt) {
     py::list all;
-    for (const Value& value : gradient(output, wrt))
+    for (const Value& value : grad(output, wrt))
       all.append(value ? py::cast(value) : py::none());
     return all;
   });

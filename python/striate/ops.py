@@ -66,7 +66,7 @@ def _make(name):
             inspect.Parameter(
                 field["name"],
                 inspect.Parameter.KEYWORD_ONLY,
-                default=field["default"],
+                default=inspect.Parameter.empty if field["required"] else field["default"],
                 annotation=field["type"],
             )
         )
