@@ -133,7 +133,8 @@ const bool registered = [] {
         .inputs = {"dy", "y"},
         .outputs = {"dx"},
         .options =
-            schema(b.name, std::string(b.name) == "leaky_relu_backward" ? "Slope below 0." : nullptr),
+            schema(b.name,
+                   std::string(b.name) == "leaky_relu_backward" ? "Slope below 0." : nullptr),
         .infer = infer_backward,
         // Linear in dy.
         .gradient = [b](const Node& node, const std::vector<Value>& ddx) -> std::vector<Value> {

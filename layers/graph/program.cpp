@@ -157,8 +157,9 @@ void Program::check_finite(const std::vector<Tensor>& outputs, int64_t step) {
   const Fault fault = finite && !options_.check_numerics ? Fault{} : find_nonfinite();
   if (finite && fault.place.empty()) return;
   restore_state();
+  const std::string place = fault.place.empty() ? "the loss" : fault.place;
   NumericsError error("values must be finite at step " + std::to_string(step),
-                      "NaN or infinity first from " + (fault.place.empty() ? "the loss" : fault.place),
+                      "NaN or infinity first from " + place,
                       "Look at the inputs, or lower the learning rate");
   error.set_layer(fault.layer);
   throw error;
@@ -367,7 +368,8 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
   if (shards > 1) {
     if (add_) sum_remaining();
     for (size_t i = 0; i < outputs.size(); ++i)
-      if (outputs[i].shape().rank() == 0) *outputs[i].data_as<float>() = static_cast<float>(sums_[i]);
+      if (outputs[i].shape().rank() == 0)
+        *outputs[i].data_as<float>() = static_cast<float>(sums_[i]);
   }
   run_steps(plan_.steps, plan_.update_begin, plan_.steps.size());
   for (size_t i = 0; i < changed_.size(); ++i)

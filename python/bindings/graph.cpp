@@ -216,7 +216,8 @@ void bind_graph(py::module_& module) {
              [](const py::handle& shape, const std::string& dtype, const std::string& name) {
                const Type type = type_of(shape, dtype);
                for (int64_t d : type.shape)
-                 if (d == 0) throw ShapeError("an input's sizes must be >= 1", type.shape.to_string());
+                 if (d == 0)
+                   throw ShapeError("an input's sizes must be >= 1", type.shape.to_string());
                return input_value(type, name);
              });
   module.def("constant_value", [](const Tensor& t) { return constant_value(t.clone()); });

@@ -95,7 +95,7 @@ def broadcast_to(x: Any, like_y: Any) -> Any:
     x: a shape that broadcasts to y's, like y: any shape -> y
     """
 
-def cast(x: Any, *, to: str = 'float32') -> Any:
+def cast(x: Any, *, to: str) -> Any:
     """Convert elements; floating to integer truncates and saturates, NaN becomes 0.
     x: any shape -> y: the same
 
@@ -121,7 +121,7 @@ def categorical_crossentropy(
         label_smoothing: Share of each target that is spread over all classes. Default: 0.0.
     """
 
-def clip(x: Any, *, alpha: float = 1.0) -> Any:
+def clip(x: Any, *, alpha: float) -> Any:
     """y = min(max(x, -alpha), alpha), element by element.
     x: any shape -> y: the same
 
@@ -219,7 +219,7 @@ def divide(a: Any, b: Any) -> Any:
     a, b: any shapes -> y: their broadcast
     """
 
-def dropout(x: Any, step_block: Any | None = None, *, rate: float = 0.5) -> Any:
+def dropout(x: Any, step_block: Any | None = None, *, rate: float) -> Any:
     """Drop elements at random in a training program (Srivastava et al. 2014), else return x.
     y = x / (1 - rate) where kept, 0 elsewhere
     x: [N, ...] -> y: [N, ...]; step_block is filled in by the program
@@ -254,7 +254,7 @@ def greater_equal(a: Any, b: Any) -> Any:
     a, b: any shapes -> y: bool, their broadcast
     """
 
-def leaky_relu(x: Any, *, alpha: float = 1.0) -> Any:
+def leaky_relu(x: Any, *, alpha: float) -> Any:
     """y = x where x >= 0, else alpha x, element by element.
     x: any shape -> y: the same
 
@@ -346,7 +346,7 @@ def negative(x: Any) -> Any:
 def pad2d(
     x: Any,
     *,
-    padding: str | int | Sequence[int] = 'valid',
+    padding: str | int | Sequence[int],
     mode: str = 'constant',
     value: float = 0.0,
 ) -> Any:
@@ -409,7 +409,7 @@ def relu6(x: Any) -> Any:
     x: any shape -> y: the same
     """
 
-def rescale(x: Any, *, scale: float = 1.0, offset: float = 0.0) -> Any:
+def rescale(x: Any, *, scale: float, offset: float = 0.0) -> Any:
     """Make numbers of pixels: y = x scale + offset.
     x: uint8 or float32, any shape -> y: float32, the same
 
@@ -418,7 +418,7 @@ def rescale(x: Any, *, scale: float = 1.0, offset: float = 0.0) -> Any:
         offset: Added afterwards. Default: 0.0.
     """
 
-def reshape(x: Any, *, shape: Sequence[int | None] = []) -> Any:
+def reshape(x: Any, *, shape: Sequence[int | None]) -> Any:
     """Give the elements, in row-major order, another shape.
     x: any shape -> y: shape, where one size may be None: it follows from the others; of two
     the first is the batch
@@ -432,7 +432,7 @@ def rsqrt(x: Any) -> Any:
     x: any shape -> y: the same
     """
 
-def scale(x: Any, *, alpha: float = 1.0) -> Any:
+def scale(x: Any, *, alpha: float) -> Any:
     """y = alpha x, element by element.
     x: any shape -> y: the same
 
@@ -440,7 +440,7 @@ def scale(x: Any, *, alpha: float = 1.0) -> Any:
         alpha: The factor. Default: 1.0.
     """
 
-def shift(x: Any, *, alpha: float = 1.0) -> Any:
+def shift(x: Any, *, alpha: float) -> Any:
     """y = x + alpha, element by element.
     x: any shape -> y: the same
 
@@ -458,7 +458,7 @@ def sign(x: Any) -> Any:
     x: any shape -> y: the same
     """
 
-def slice(x: Any, *, begin: Sequence[int] = [], size: Sequence[int] = []) -> Any:
+def slice(x: Any, *, begin: Sequence[int], size: Sequence[int]) -> Any:
     """Take a box out of x.
     y[i, ...] = x[begin[0] + i, ...]
     x: any shape -> y: size
