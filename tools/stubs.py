@@ -110,6 +110,8 @@ def bound(name: str, doc: str, indent: str) -> str:
     """Print a function of the compiled module from the first line of its doc."""
     first, _, rest = doc.partition("\n")
     given, result = re.fullmatch(r"\w+\((.*)\) -> (.*)", clean(first)).groups()
+    if name == "__eq__":  # the type of object.__eq__; others than its own are unequal
+        given = "self, value: object"
     return function(name, given, result, rest.strip(), indent)
 
 
