@@ -28,7 +28,7 @@ if(reason)
 endif()
 
 pybind11_add_module(_striate NO_EXTRAS ${STRIATE_BINDINGS})
-target_link_libraries(_striate PRIVATE striate)
+target_link_libraries(_striate PRIVATE striate OpenMP::OpenMP_CXX)
 target_compile_options(_striate PRIVATE -Wall -Wextra -Wno-restrict $<$<CONFIG:Release>:-O2>)
 set(module_folder ${PROJECT_SOURCE_DIR}/python/striate)
 if(NOT PROJECT_BINARY_DIR STREQUAL ${PROJECT_SOURCE_DIR}/build)
