@@ -110,7 +110,7 @@ struct Product {
       if (bias) product.inputs.push_back({{parts.s.K}, DType::kF32, {}});
       product.outputs = {{shapes(parts.s, rows, 2), DType::kF32, {}}};
       product.threads = problem.threads;
-      product.same_for_threads = problem.same_for_threads;
+      product.same_for_threads = true;  // as all entries of our own
       Choice choice = choose(product);
       kernels.push_back(std::move(choice.prepared.kernel));
       workspace = std::max(workspace, round_up(choice.prepared.workspace));
