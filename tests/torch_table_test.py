@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import striate as st
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch")  # conftest.py leaves the file out where it is absent
 functional = torch.nn.functional
 ops = st.ops
 
