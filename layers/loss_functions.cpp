@@ -140,9 +140,10 @@ struct UserFunctions {
   std::map<std::string, LossFunction> by_name;
 };
 
+/// Never destroyed: functions from Python must not be let go of after the interpreter's end.
 UserFunctions& user_functions() {
-  static UserFunctions all;
-  return all;
+  static auto* all = new UserFunctions;
+  return *all;
 }
 
 NamedFunction find(const std::vector<Kind>& kinds, const Json& config, const char* what) {
