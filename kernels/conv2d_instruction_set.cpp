@@ -7,8 +7,8 @@ namespace striate::kernels::simd {
 #if defined(__x86_64__)
 namespace {
 
-/// A table for the instruction set in use. Where blocks of 16 channels would be so empty that blocks
-/// of 8 do as much with less arithmetic, `prefers_eight`.
+/// A table for the instruction set in use; `prefers_eight` where blocks of 16 channels would be so
+/// empty that blocks of 8 do as much with less arithmetic.
 template <class Table>
 const Table* pick(const Table& eight, const Table& sixteen, bool prefers_eight) {
   static const bool fused = __builtin_cpu_supports("fma");

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import striate as st
@@ -132,3 +135,8 @@ def test_program_places_gradients_in_one_region():
     # In order of readiness: the last layer's gradients come first.
     first = [row["weight"].split("/")[0] for row in sorted(rows, key=lambda r: r["offset"])]
     assert first == ["second", "second", "first", "first"]
+
+
+def test_a_registered_function_does_not_disturb_the_end_of_the_process():
+    code = "import striate as st; st.register('late')(lambda targets, output: output)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,10 +9,10 @@
 // of B^T is the polynomial  prod over l != j of (x - p_l).  Lavin and Gray, "Fast algorithms for
 // convolutional neural networks", arXiv 1509.09308.
 //
-// F(4, 3) uses the points 0, +-1/sqrt2, +-sqrt2 in place of the paper's 0, +-1, +-2: points that are
-// each other's negative and reciprocal keep the entries near 1, and the error is half as large at the
-// same cost. Alam et al., "Winograd convolution for deep neural networks: efficient point selection",
-// ACM TECS 21(6), 2022.
+// F(4, 3) uses the points 0, +-1/sqrt2, +-sqrt2 in place of the paper's 0, +-1, +-2: points that
+// are each other's negative and reciprocal keep the entries near 1, and the error is half as large
+// at the same cost. Alam et al., "Winograd convolution for deep neural networks: efficient point
+// selection", ACM TECS 21(6), 2022.
 #pragma once
 
 #include <striate/kernels/simd/vector.h>
