@@ -5,9 +5,9 @@
 //
 // Images lie in [N][C / lanes][H][W][lanes], filters in [C / lanes][R][S][lanes]: a vector of
 // channels meets a vector of weights, so nothing is spread or added across lanes. Forward keeps
-// eight neighbouring outputs in registers while the window moves over them. Backward to the input is the
-// same with rotated filters for stride 1; for others each gradient is added to the inputs that its
-// window saw. The gradient of the filters sums products row by row.
+// eight neighbouring outputs in registers while the window moves over them. Backward to the input
+// is the same with rotated filters for stride 1; for others each gradient is added to the inputs
+// that its window saw. The gradient of the filters sums products row by row.
 #pragma once
 
 #include <striate/kernels/simd/conv_kernels.h>
