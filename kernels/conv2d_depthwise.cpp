@@ -4,10 +4,8 @@
 // They take as many groups as input and output channels, and any window, stride, dilation and
 // padding, on images in blocks of 8 or 16 channels. Sums are in float, in an order that does not
 // depend on the number of threads. The kernels: simd/depthwise.h.
-#include <striate/kernels/activation_value.h>
-#include <striate/kernels/conv2d.h>
+#include <striate/kernels/conv2d_simd_plan.h>
 #include <striate/kernels/instruction_set.h>
-#include <striate/kernels/simd/conv_kernels.h>
 
 #include <algorithm>
 
@@ -27,22 +25,6 @@ std::string declines(const Problem& problem) {
   return "";
 }
 
-DirectPlan plan_of(const Problem& problem, const Conv2dShape& s) {
-  DirectPlan plan;
-  plan.n = s.N;
-  plan.in_h = s.H, plan.in_w = s.W, plan.in_c = s.C;
-  plan.out_h = s.P, plan.out_w = s.Q, plan.out_c = s.K;
-  plan.window_h = s.R, plan.window_w = s.S;
-  plan.stride_h = s.stride_h, plan.stride_w = s.stride_w;
-  plan.dilation_h = s.dilation_h, plan.dilation_w = s.dilation_w;
-  plan.top = s.top, plan.left = s.left;
-  plan.workers = problem.threads;
-  return plan;
-}
-
-float sigmoid(float v) { return static_cast<float>(activate(Activation::kSigmoid, v, 0)); }
-float tangent(float v) { return static_cast<float>(activate(Activation::kTanh, v, 0)); }
-
 const float* input(const Arguments& a, int i) { return static_cast<const float*>(a.inputs[i]); }
 float* output(const Arguments& a, int i) { return static_cast<float*>(a.outputs[i]); }
 float* workspace(const Arguments& a) { return static_cast<float*>(a.workspace); }
@@ -51,11 +33,7 @@ std::unique_ptr<Kernel> forward(const Problem& problem, const DepthwiseKernels& 
                                 DirectPlan& plan) {
   const auto& options = problem.get<Conv2dOptions>();
   kernels.plan_forward(plan);
-  Finish finish;
-  finish.activation = options.activation;
-  finish.slope = static_cast<float>(options.negative_slope);
-  if (options.activation == Activation::kSigmoid) finish.curve = sigmoid;
-  if (options.activation == Activation::kTanh) finish.curve = tangent;
+  const Finish finish = finish_of(options);
   const bool bias = problem.has_input(2), residual = problem.has_input(3);
   return make_kernel([plan, kernels, finish, bias, residual](const Arguments& a) {
     Finish now = finish;
@@ -87,7 +65,7 @@ Prepared prepare(const Problem& problem) {
   const std::string lanes = std::to_string(kernels.lanes);
   const Layout images = Layout::parse(std::string("aDbc") + lanes + "d");
   const Layout filters = Layout::parse(std::string("Abcd") + lanes + "a");
-  DirectPlan plan = plan_of(problem, s);
+  DirectPlan plan = direct_plan(problem, s);
   Prepared prepared;
   prepared.detail = kernels.instruction_set;
   prepared.inputs.resize(problem.inputs.size());

@@ -5,10 +5,8 @@
 // channels in blocks. Any window, stride and padding; dilation with blocks only; one group. Sums
 // are in float, in an order that does not depend on the number of threads. The kernels:
 // simd/direct_*.h.
-#include <striate/kernels/activation_value.h>
-#include <striate/kernels/conv2d.h>
+#include <striate/kernels/conv2d_simd_plan.h>
 #include <striate/kernels/instruction_set.h>
-#include <striate/kernels/simd/conv_kernels.h>
 
 namespace striate::kernels {
 namespace {
@@ -40,19 +38,6 @@ std::string declines(const Problem& problem) {
   return "";
 }
 
-DirectPlan plan_of(const Problem& problem, const Conv2dShape& s) {
-  DirectPlan plan;
-  plan.n = s.N;
-  plan.in_h = s.H, plan.in_w = s.W, plan.in_c = s.C;
-  plan.out_h = s.P, plan.out_w = s.Q, plan.out_c = s.K;
-  plan.window_h = s.R, plan.window_w = s.S;
-  plan.stride_h = s.stride_h, plan.stride_w = s.stride_w;
-  plan.dilation_h = s.dilation_h, plan.dilation_w = s.dilation_w;
-  plan.top = s.top, plan.left = s.left;
-  plan.workers = problem.threads;
-  return plan;
-}
-
 struct Layouts {
   Layout x, w, y;
 };
@@ -64,9 +49,6 @@ Layouts layouts_of(const ConvKernels& table, bool few_channels) {
   return {blocks, Layout::parse(std::string("ADbc") + lanes + "d" + lanes + "a"), blocks};
 }
 
-float sigmoid(float v) { return static_cast<float>(activate(Activation::kSigmoid, v, 0)); }
-float tangent(float v) { return static_cast<float>(activate(Activation::kTanh, v, 0)); }
-
 Prepared prepare(const Problem& problem) {
   const Conv2dShape s = conv2d_shape(problem);
   const ConvKernels& table = *kernels_for(s);
@@ -74,7 +56,7 @@ Prepared prepare(const Problem& problem) {
   const DirectKernels kernels = few ? table.few_channels : table.direct;
   const Layouts layouts = layouts_of(table, few);
   const auto& options = problem.get<Conv2dOptions>();
-  DirectPlan plan = plan_of(problem, s);
+  DirectPlan plan = direct_plan(problem, s);
   Prepared prepared;
   prepared.detail = std::string(few ? "few channels " : "blocks ") + table.instruction_set;
   prepared.inputs.resize(problem.inputs.size());
@@ -85,11 +67,7 @@ Prepared prepare(const Problem& problem) {
     kernels.plan_forward(plan);
     prepared.inputs[1] = layouts.w;
     prepared.outputs[0] = layouts.y;
-    Finish finish;
-    finish.activation = options.activation;
-    finish.slope = static_cast<float>(options.negative_slope);
-    if (options.activation == Activation::kSigmoid) finish.curve = sigmoid;
-    if (options.activation == Activation::kTanh) finish.curve = tangent;
+    const Finish finish = finish_of(options);
     const bool bias = problem.has_input(2), residual = problem.has_input(3);
     if (residual) prepared.inputs[3] = layouts.y;
     prepared.kernel = make_kernel([plan, kernels, finish, bias, residual](const Arguments& a) {

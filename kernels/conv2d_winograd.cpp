@@ -9,10 +9,8 @@
 // A tile spreads a NaN or infinity of its input over all its outputs: there may be NaN in outputs
 // up to 3 pixels from those that direct sums would make non-finite. In backward_weight one
 // non-finite value makes all 3x3 weights of its channel NaN. The kernels: simd/winograd_*.h.
-#include <striate/kernels/activation_value.h>
-#include <striate/kernels/conv2d.h>
+#include <striate/kernels/conv2d_simd_plan.h>
 #include <striate/kernels/instruction_set.h>
-#include <striate/kernels/simd/conv_kernels.h>
 
 #include <algorithm>
 
@@ -75,9 +73,6 @@ WinogradPlan plan_of(const Problem& problem, const Conv2dShape& s) {
   return plan;
 }
 
-float sigmoid(float v) { return static_cast<float>(activate(Activation::kSigmoid, v, 0)); }
-float tangent(float v) { return static_cast<float>(activate(Activation::kTanh, v, 0)); }
-
 std::string detail(const ConvKernels& k, const Method& method) {
   const std::string out = std::to_string(method.out);
   return std::string("F(") + out + "x" + out + ",3x3) " + k.instruction_set;
@@ -114,11 +109,7 @@ Prepared prepare(const Problem& problem, const Method& method) {
     const bool forward = problem.operation == "conv2d";
     const bool bias = forward && problem.has_input(2), residual = forward && problem.has_input(3);
     if (forward) {
-      const auto& options = problem.get<Conv2dOptions>();
-      finish.activation = options.activation;
-      finish.slope = static_cast<float>(options.negative_slope);
-      if (options.activation == Activation::kSigmoid) finish.curve = sigmoid;
-      if (options.activation == Activation::kTanh) finish.curve = tangent;
+      finish = finish_of(problem.get<Conv2dOptions>());
     }
     if (residual) {
       prepared.inputs[3] = images(table);
