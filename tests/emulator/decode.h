@@ -1,0 +1,155 @@
+// From statements to instructions: a selector per opcode chooses the handler and places operands.
+#pragma once
+
+#include <deque>
+#include <initializer_list>
+#include <string_view>
+
+#include "machine.h"
+#include "parse.h"
+
+namespace emulator {
+
+enum class Type : u8 {
+  kNone,
+  kPred,
+  kB8,
+  kB16,
+  kB32,
+  kB64,
+  kB128,
+  kU8,
+  kU16,
+  kU32,
+  kU64,
+  kS8,
+  kS16,
+  kS32,
+  kS64,
+  kF16,
+  kF16x2,
+  kBf16,
+  kBf16x2,
+  kF32,
+  kF64,
+  kTf32,
+  kU16x2,
+  kS16x2,
+};
+
+u32 type_bytes(Type type);  // 0 for kPred and kNone
+bool is_signed(Type type);
+bool is_float(Type type);
+
+class Decoder;
+
+/// One statement on its way to an instruction: what a selector reads and asks.
+class Selection {
+ public:
+  Selection(Decoder& decoder, const Statement& statement);
+
+  const std::string& opcode() const { return statement_.opcode; }
+  const Statement& statement() const { return statement_; }
+
+  /// Consume a modifier wherever it stands; false if it is not there.
+  bool take(std::string_view modifier);
+  /// Consume the first of the given modifiers that is there; empty if none.
+  std::string_view take_one(std::initializer_list<std::string_view> modifiers);
+  /// Consume the first remaining modifier that names a type; kNone if there is none.
+  Type take_type();
+  /// Modifiers not consumed. A selector that leaves any makes the instruction unknown.
+  const std::vector<std::string>& left() const { return left_; }
+
+  size_t operands() const { return statement_.operands.size(); }
+  /// Elements of a vector operand or of `p|q`; 1 for others.
+  size_t elements(size_t operand) const;
+  bool is_immediate(size_t operand) const;
+  /// Value of an immediate; throws if it is none.
+  u64 immediate(size_t operand) const;
+  /// Declared bytes of a register operand; 0 for a predicate or an immediate.
+  u32 width(size_t operand, size_t element = 0) const;
+
+  /// Offset of a source row of `bytes` a lane. Immediates, symbols and special registers get rows.
+  /// Throws if a register is of another width.
+  u32 source(size_t operand, u32 bytes, size_t element = 0);
+  /// The same for a float type: decimal immediates are converted to `type`.
+  u32 source(size_t operand, Type type, size_t element = 0);
+  /// Offset of a destination row; `_` gets a scratch row.
+  u32 destination(size_t operand, u32 bytes, size_t element = 0);
+  /// Offset of a predicate; `!%p` is computed into a scratch predicate by an extra instruction.
+  u32 source_predicate(size_t operand, size_t element = 0);
+  u32 destination_predicate(size_t operand, size_t element = 0);
+  /// Base row of memory operand `operand`; `address_width` says whether its lanes have 4 or 8 bytes.
+  u32 address(size_t operand);
+  u32 address_width(size_t operand) const;
+  i64 addend(size_t operand) const;
+  /// Keep a long operand list as long as the program lives.
+  const u32* keep(std::vector<u32> list);
+  /// A row of the program's own (scratch).
+  u32 scratch(u32 bytes);
+
+ private:
+  friend class Decoder;
+  Decoder& decoder_;
+  const Statement& statement_;
+  std::vector<std::string> left_;
+};
+
+/// Fill `out` (execute, operand, list, addend, data); return false if this form is not known.
+/// May throw std::invalid_argument with a reason.
+using Selector = bool (*)(Selection& selection, Instruction& out);
+
+/// Register the selector of an opcode, once, from a file's `register_*` function below.
+void register_opcode(const std::string& opcode, Selector selector);
+
+// One function per file of handlers; decode.cpp calls them before the first decode.
+void register_integer();
+void register_float();
+void register_half();
+void register_convert();
+void register_compare();
+void register_moves();
+void register_memory();
+void register_atomics();
+void register_control();
+void register_warp();    // warp.cpp: shfl vote redux match activemask elect
+void register_tensor();  // tensor.cpp: mma ldmatrix stmatrix movmatrix cp.async
+
+/// A special register that is filled for each warp when its block starts.
+struct SpecialRow {
+  std::string name;  // "%tid.x"
+  u32 offset = 0;
+};
+
+/// A function of a program: where it starts and which part of the register file is its own.
+struct Entry {
+  const Function* function = nullptr;
+  u32 start = 0;                      // index into code
+  u32 first_byte = 0, last_byte = 0;  // of the register file
+  u32 local_bytes = 0;                // local memory of one frame
+  u32 local_row = 0;                  // row of 64-bit addresses of the frame's local memory
+};
+
+/// A kernel with the functions it calls, decoded.
+struct Program {
+  const Function* kernel = nullptr;
+  const Module* module = nullptr;
+  std::vector<Instruction> code;
+  std::deque<Origin> origins;
+  std::deque<std::vector<u32>> lists;
+  std::vector<std::byte> initial_registers;  // immediates in place, the rest poison
+  std::vector<SpecialRow> specials;
+  std::vector<Entry> entries;  // [0] is the kernel
+  u32 static_shared = 0;
+  u32 local_bytes = 0;  // of the kernel's own frame
+  bool calls = false;
+};
+
+/// Decode a kernel of a module, with `mutant` applied when it names it. Throws Fault
+/// (kInvalidPtx) with opcode and source line for anything unknown.
+std::shared_ptr<Program> decode(Module& module, const std::string& kernel, const Mutant& mutant);
+
+/// All mutants of a kernel.
+std::vector<Mutant> mutants(const Module& module, const std::string& kernel);
+
+}  // namespace emulator
