@@ -5,6 +5,7 @@
 // padding, on images in blocks of 8 or 16 channels. Sums are in float, in an order that does not
 // depend on the number of threads. The kernels: simd/depthwise.h.
 #include <striate/kernels/conv2d_simd_plan.h>
+#include <striate/kernels/elementwise.h>
 #include <striate/kernels/instruction_set.h>
 
 #include <algorithm>
@@ -17,8 +18,8 @@ using simd::DirectPlan;
 using simd::Finish;
 
 std::string declines(const Problem& problem) {
-  for (const auto& v : problem.inputs)
-    if (v.dtype != DType::kF32) return std::string("takes float32, got ") + name_of(v.dtype);
+  const std::string refusal = takes_float32(problem, 0, problem.inputs.size());
+  if (!refusal.empty()) return refusal;
   const Conv2dShape s = conv2d_shape(problem);
   if (!s.is_depthwise() || s.C == 1) return "takes one input and one output channel a group";
   if (!simd::depthwise_kernels(s.C)) return "needs AVX2 with fused multiply-add, or AVX-512";

@@ -6,6 +6,7 @@
 // are in float, in an order that does not depend on the number of threads. The kernels:
 // simd/direct_*.h.
 #include <striate/kernels/conv2d_simd_plan.h>
+#include <striate/kernels/elementwise.h>
 #include <striate/kernels/instruction_set.h>
 
 namespace striate::kernels {
@@ -25,8 +26,8 @@ const ConvKernels* kernels_for(const Conv2dShape& s) {
 }
 
 std::string declines(const Problem& problem) {
-  for (const auto& v : problem.inputs)
-    if (v.dtype != DType::kF32) return std::string("takes float32, got ") + name_of(v.dtype);
+  const std::string refusal = takes_float32(problem, 0, problem.inputs.size());
+  if (!refusal.empty()) return refusal;
   const Conv2dShape s = conv2d_shape(problem);
   if (s.groups != 1) return "takes one group";
   if (has_few_channels(s)) {

@@ -12,6 +12,7 @@
 #include <striate/core/parallel.h>
 #include <striate/kernels/activation_value.h>
 #include <striate/kernels/conv2d.h>
+#include <striate/kernels/elementwise.h>
 #include <striate/kernels/matmul.h>
 
 #include <algorithm>
@@ -25,10 +26,8 @@ constexpr int64_t kColumnBytes = int64_t{4} << 20;  // of one part
 size_t round_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 std::string declines(const Problem& problem) {
-  for (const auto* values : {&problem.inputs, &problem.outputs})
-    for (const ValueDesc& value : *values)
-      if (value.dtype != DType::kF32)
-        return std::string("takes float32, got ") + name_of(value.dtype);
+  const std::string refusal = takes_float32(problem, 0, problem.inputs.size());
+  if (!refusal.empty()) return refusal;
   const Conv2dShape s = conv2d_shape(problem);
   if (s.groups != 1) return "takes one group, got " + std::to_string(s.groups);
   if (s.N * s.P * s.Q == 0) return "the batch is empty";

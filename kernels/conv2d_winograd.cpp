@@ -10,6 +10,7 @@
 // up to 3 pixels from those that direct sums would make non-finite. In backward_weight one
 // non-finite value makes all 3x3 weights of its channel NaN. The kernels: simd/winograd_*.h.
 #include <striate/kernels/conv2d_simd_plan.h>
+#include <striate/kernels/elementwise.h>
 #include <striate/kernels/instruction_set.h>
 
 #include <algorithm>
@@ -43,8 +44,8 @@ Layout filters(const ConvKernels& k) {
 }
 
 std::string declines(const Problem& problem, const Method& method) {
-  for (const auto& v : problem.inputs)
-    if (v.dtype != DType::kF32) return std::string("takes float32, got ") + name_of(v.dtype);
+  const std::string refusal = takes_float32(problem, 0, problem.inputs.size());
+  if (!refusal.empty()) return refusal;
   const Conv2dShape s = conv2d_shape(problem);
   if (s.R != 3 || s.S != 3) return "takes windows of 3x3";
   if (s.stride_h != 1 || s.stride_w != 1) return "takes stride 1";
