@@ -1,5 +1,6 @@
 #include <striate/core/device.h>
 #include <striate/core/error.h>
+#include <striate/core/plugin.h>
 #include <sys/mman.h>
 
 #include <array>
@@ -93,6 +94,23 @@ class CpuBackend : public Backend {
     if (bytes) std::memcpy(data, host, bytes);
   }
 
+  void copy(void* to, const void* from, size_t bytes, int) override {
+    if (bytes) std::memcpy(to, from, bytes);
+  }
+
+  void* allocate_staging(size_t bytes, int) override {
+    if (void* data = take_small(bytes)) return data;
+    throw OutOfMemoryError("the CPU's memory has no room for staging",
+                           std::to_string(bytes) + " bytes asked");
+  }
+  void release_staging(void* data, int) noexcept override { std::free(data); }
+  void upload(void* to, const void* from, size_t bytes, int index) override {
+    copy(to, from, bytes, index);
+  }
+  void download(void* to, const void* from, size_t bytes, int index) override {
+    copy(to, from, bytes, index);
+  }
+
   std::string describe(int) const override { return cpu_name() + ", " + instruction_set(); }
 
   int count() const override { return 1; }
@@ -111,11 +129,22 @@ std::string Device::to_string() const {
   return type == DeviceType::kCpu ? "cpu" : "cuda:" + std::to_string(index);
 }
 
+namespace {
+
+/// Return the CUDA plug-in's backend, having looked for the plug-in once; null without one.
+Backend* cuda_backend() {
+  if (cuda_plugin().loaded) return slot(DeviceType::kCuda).load(std::memory_order_acquire);
+  return nullptr;
+}
+
+}  // namespace
+
 Backend& backend(DeviceType type) {
-  Backend* found = slot(type).load(std::memory_order_acquire);
+  Backend* found =
+      type == DeviceType::kCpu ? slot(type).load(std::memory_order_relaxed) : cuda_backend();
   if (!found)
-    throw DeviceError("device 'cuda' needs the CUDA plug-in, which this build does not have", "",
-                      "Use device 'cpu', which works everywhere");
+    throw DeviceError("device 'cuda' cannot be used: " + cuda_plugin().reason, "",
+                      cuda_plugin().fix);
   return *found;
 }
 
@@ -126,7 +155,7 @@ void register_backend(DeviceType type, Backend* backend) {
 Device device_from_name(const std::string& name) {
   if (name == "cpu") return {};
   if (name == "auto") {
-    Backend* cuda = slot(DeviceType::kCuda).load(std::memory_order_acquire);
+    Backend* cuda = cuda_backend();
     return cuda && cuda->count() > 0 ? Device{DeviceType::kCuda, 0} : Device{};
   }
   const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&
@@ -143,7 +172,7 @@ Device device_from_name(const std::string& name) {
 
 std::vector<Device> devices() {
   std::vector<Device> all = {Device{}};
-  if (Backend* cuda = slot(DeviceType::kCuda).load(std::memory_order_acquire))
+  if (Backend* cuda = cuda_backend())
     for (int i = 0; i < cuda->count(); ++i) all.push_back({DeviceType::kCuda, i});
   return all;
 }

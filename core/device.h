@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,19 @@ struct Device {
   friend bool operator!=(Device a, Device b) { return !(a == b); }
 };
 
-/// What a kind of device does for the core: memory and copies. The CUDA plug-in adds its own.
+/// Work of a device that was recorded once and can be given to it again and again as one piece.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  /// Give the work to the device. Returns before it is done.
+  virtual void replay() = 0;
+  /// Return the number of kernels, copies and fills.
+  virtual int nodes() const = 0;
+};
+
+/// What a kind of device does for the core: memory, copies and the order of work. The CUDA plug-in
+/// adds its own. A device other than the CPU does what it is given later, in order (its stream);
+/// copies between it and the host, but for the staged ones, return when they are done.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -28,6 +42,20 @@ class Backend {
   virtual void release(void* data, size_t bytes, int index) noexcept = 0;
   virtual void copy_to_host(void* host, const void* data, size_t bytes, int index) = 0;
   virtual void copy_from_host(void* data, const void* host, size_t bytes, int index) = 0;
+  /// Return the stream that kernels are given to; null on the CPU, which does all at once.
+  virtual void* stream(int) { return nullptr; }
+  /// Wait until all work given to the device is done. Throws DeviceError when some of it failed.
+  virtual void wait(int) {}
+  /// Copy on the device, in the order of its stream.
+  virtual void copy(void* to, const void* from, size_t bytes, int index) = 0;
+  /// Return host memory that the device reads and writes by itself. Throws OutOfMemoryError.
+  virtual void* allocate_staging(size_t bytes, int index) = 0;
+  virtual void release_staging(void* data, int index) noexcept = 0;
+  /// Copy from and to staging memory, in the order of the stream; they return at once.
+  virtual void upload(void* to, const void* staging, size_t bytes, int index) = 0;
+  virtual void download(void* staging, const void* from, size_t bytes, int index) = 0;
+  /// Record what `work` gives to the stream instead of doing it; null where a device cannot.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>&, int) { return {}; }
   /// Print what the device is: its name, instruction set or compute capability.
   virtual std::string describe(int index) const = 0;
   virtual int count() const = 0;

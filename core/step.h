@@ -13,6 +13,8 @@ struct StepBlock {
   float loss_divisor = 0;    // losses are sums divided by it; 0: the rows at hand, so means
   float loss_scale = 1;
   float learning_rate[8] = {};  // one per optimizer of the program
+  /// Set on a device where values are not finite; kernels that change state then leave it alone.
+  uint32_t fault = 0;
 
   /// Return what the losses of `rows` samples are divided by.
   double divisor(int64_t rows) const {

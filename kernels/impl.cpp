@@ -109,8 +109,11 @@ Cost cost_of(const Problem& problem) {
 }
 
 double roofline_seconds(const Problem& problem) {
-  // Nominal figures of one AVX2 core at 3.2 GHz and of two memory channels: they rank, not promise.
-  const double flops_per_second = 102.4e9 * problem.threads, bytes_per_second = 20e9;
+  // Nominal figures of one AVX2 core at 3.2 GHz and two memory channels, and of an A100 without its
+  // tensor cores: they rank, not promise.
+  const bool on_cpu = problem.device.type == DeviceType::kCpu;
+  const double flops_per_second = on_cpu ? 102.4e9 * problem.threads : 19.5e12;
+  const double bytes_per_second = on_cpu ? 20e9 : 2.04e12;
   const Cost cost = cost_of(problem);
   return std::max(cost.flops / flops_per_second, cost.bytes / bytes_per_second) + 1e-7;
 }
@@ -136,6 +139,7 @@ std::vector<std::string> operations_with_entries() {
 
 Choice choose(const Problem& problem) {
   Choice choice;
+  const std::string& preferred = problem.preferred.entry;
   const std::string rules = forced();
   const std::string wanted = forced_name(rules, problem.operation);
   for (const Entry* entry : entries(problem.operation, problem.device.type)) {
@@ -169,10 +173,13 @@ Choice choose(const Problem& problem) {
     if (is_forced && !candidate.reason.empty())
       throw KernelError("the forced entry '" + wanted + "' declines: " + candidate.reason,
                         describe(problem));
-    if (!candidate.reason.empty() || candidate.estimate_seconds >= best) continue;
+    if (!candidate.reason.empty()) continue;
+    if (candidate.estimate_seconds >= best && candidate.entry->name != preferred) continue;
     try {
       Prepared prepared = candidate.entry->prepare(problem);
-      const double seconds = candidate.estimate_seconds + reorder_seconds(problem, prepared);
+      const double seconds = candidate.entry->name == preferred
+                                 ? 0
+                                 : candidate.estimate_seconds + reorder_seconds(problem, prepared);
       if (seconds >= best) continue;
       best = seconds;
       choice.prepared = std::move(prepared);
@@ -184,6 +191,7 @@ Choice choose(const Problem& problem) {
   }
   if (choice.entry) {
     choice.why = is_forced                       ? "forced by '" + rules + "'"
+                 : choice.entry->name == preferred ? problem.preferred.why
                  : choice.candidates.size() == 1 ? "the only entry"
                                                  : "lowest estimate of those that accept";
     if (choice.prepared.inputs.empty()) choice.prepared.inputs.resize(problem.inputs.size());

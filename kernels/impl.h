@@ -24,6 +24,11 @@ struct ValueDesc {
   Layout layout;  // of an input: as it lies now; of an output: ignored, the entry chooses
 };
 
+/// An entry to take where it accepts and no rule forces another, and why: it was measured, or kept.
+struct Preferred {
+  std::string entry, why;
+};
+
 /// One operation on known shapes.
 struct Problem {
   std::string operation;
@@ -39,6 +44,7 @@ struct Problem {
   bool same_for_threads = false;  // decline methods whose bits depend on the number of threads
   bool weights_change = true;     // false in inference: constant inputs may be packed freely
   std::string path;               // the layer's path and role; keys random numbers
+  Preferred preferred = {};
 
   template <class Options>
   const Options& get() const {
@@ -145,9 +151,10 @@ struct Choice {
   const Entry* entry = nullptr;
   Prepared prepared;
   std::vector<Candidate> candidates;
-  std::string why;  // forced by ..., lowest estimate, only candidate
+  std::string why;  // forced by ..., preferred, lowest estimate, only candidate
 };
-/// Choose and prepare. A forced entry that declines throws KernelError with its reason.
+/// Choose and prepare. A forced entry that declines throws KernelError with its reason; a preferred
+/// one that declines or is absent gives way to the usual choice.
 Choice choose(const Problem& problem);
 
 /// Force entries as STRIATE_KERNELS does: `conv2d=implicit_gemm,*=auto`. Later rules win, an

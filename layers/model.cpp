@@ -24,6 +24,13 @@ std::string snake_case(const std::string& name) {
   return text;
 }
 
+/// Return `base`, numbered where it is used, and note it as used.
+std::string free_path(const std::string& base, std::set<std::string>& used) {
+  std::string path = base;
+  for (int i = 1; !used.insert(path).second; ++i) path = base + "_" + std::to_string(i);
+  return path;
+}
+
 std::string key_of(const std::string& purpose, const std::vector<Type>& x,
                    const std::vector<Type>& y) {
   std::string key = purpose;
@@ -65,7 +72,7 @@ Model::Model(std::vector<Value> inputs, std::vector<Value> outputs, const std::s
                      std::to_string(inputs_.size()) + " and " + std::to_string(outputs_.size()));
   state_ = std::make_shared<State>();
   collect_calls();
-  name_layers();
+  name_unnamed();
   for (const auto& variable : weights())
     if (!variable->materialized()) initialize(*variable, current_seed());
 }
@@ -101,25 +108,22 @@ void Model::collect_calls() {
       layers_.push_back(call->layer);
 }
 
-void Model::name_layers() {
-  std::map<std::string, Layer> used;
+void Model::name_unnamed() {
+  std::set<std::string> used;
   const auto unnamed = [](const std::string& path) { return path.empty() || path.back() == '/'; };
   for (const Layer& layer : layers_) {
     if (unnamed(layer.path()) || !layer.is_named()) continue;
-    if (!used.emplace(layer.path(), layer).second)
+    if (!used.insert(layer.path()).second)
       throw ShapeError("layers of a model need different names", "'" + layer.path() + "' twice",
                        "Name them differently, or leave the names out");
   }
   for (const Layer& layer : layers_) {
     if (layer.is_named() && !unnamed(layer.path())) continue;
-    if (!unnamed(layer.path()) && used.emplace(layer.path(), layer).second) continue;
+    if (!unnamed(layer.path()) && used.insert(layer.path()).second) continue;
     const size_t slash = layer.path().rfind('/');
     const std::string prefix =
         slash == std::string::npos ? "" : layer.path().substr(0, slash + 1);
-    const std::string base = prefix + snake_case(layer.type());
-    std::string path = base;
-    for (int i = 1; !used.emplace(path, layer).second; ++i) path = base + "_" + std::to_string(i);
-    layer.set_path(path);
+    layer.set_path(free_path(prefix + snake_case(layer.type()), used));
   }
 }
 
@@ -201,6 +205,8 @@ void Model::compile(CompileOptions options) {
   state_->options = std::move(options);
   state_->device = device;
   state_->programs.clear();
+  state_->kept = nullptr;
+  state_->differences.clear();
   state_->arena = std::make_shared<Arena>(device);
 }
 
@@ -215,6 +221,7 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   how.same_for_threads = options.same_for_threads;
   how.check_numerics = options.check_numerics;
   how.shards = purpose == "predict" ? 1 : options.shards;
+  how.prefer = preference(purpose);
   if (!x.empty() && x[0].shape.rank() > 0 && x[0].shape[0] % how.shards != 0)
     how.shards = 1;  // a last, smaller batch is one shard
   if (purpose == "predict")
@@ -326,7 +333,8 @@ std::vector<Type> Model::target_types(int64_t batch) const {
 }
 
 const StepResult& Model::run_batch(const std::string& purpose, const std::vector<Tensor>& x,
-                                   const std::vector<Tensor>& y) {
+                                   const std::vector<Tensor>& y,
+                                   std::span<const int64_t> samples) {
   if (x.empty() || x[0].shape().rank() == 0 || x[0].shape()[0] == 0)
     throw ShapeError("a batch needs at least one sample", "none");
   Slot* found = find_slot(purpose, x, y);
@@ -334,7 +342,7 @@ const StepResult& Model::run_batch(const std::string& purpose, const std::vector
   Slot& slot = *found;
   if (slot.outputs.empty()) {
     for (const Type& type : slot.program->output_types())
-      slot.outputs.emplace_back(type.shape, type.dtype, state_->device);
+      slot.outputs.emplace_back(type.shape, type.dtype);
     slot.result.metrics.resize(slot.outputs.size() - 1);
   }
   StepBlock block;
@@ -345,7 +353,7 @@ const StepResult& Model::run_batch(const std::string& purpose, const std::vector
   slot.inputs.assign(x.begin(), x.end());
   slot.inputs.insert(slot.inputs.end(), y.begin(), y.end());
   try {
-    slot.program->run(slot.inputs, slot.outputs, block);
+    slot.program->run(slot.inputs, slot.outputs, block, samples);
   } catch (...) {
     slot.inputs.clear();  // the batch is its owner's again
     throw;
@@ -358,18 +366,27 @@ const StepResult& Model::run_batch(const std::string& purpose, const std::vector
   return slot.result;
 }
 
-const StepResult& Model::train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
-  return run_batch("train", x, y);
+const StepResult& Model::train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                                     std::span<const int64_t> samples) {
+  return run_batch("train", x, y, samples);
 }
 
-const StepResult& Model::test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
-  return run_batch("test", x, y);
+const StepResult& Model::test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                                    std::span<const int64_t> samples) {
+  return run_batch("test", x, y, samples);
 }
 
 std::vector<Tensor> Model::predict_batch(const std::vector<Tensor>& x) const {
   Slot* found = find_slot("predict", x, {});
   if (!found) found = &slot("predict", types_of(x), {});
   return found->program->run(x);
+}
+
+void name_layers(const std::vector<Layer>& layers) {
+  std::set<std::string> used;
+  for (const Layer& layer : layers) used.insert(layer.path());
+  for (const Layer& layer : layers)
+    if (layer.path().empty()) layer.set_path(free_path(snake_case(layer.type()), used));
 }
 
 Model Sequential(const std::vector<Layer>& layers, const std::string& name) {
@@ -380,17 +397,9 @@ Model Sequential(const std::vector<Layer>& layers, const std::string& name) {
   const Value input = *static_cast<const Input*>(layers[0].state().options.get());
   Value x = input;
   // Names are given before the layers are applied, so that errors can say which one it was.
-  std::set<std::string> used;
-  for (const Layer& layer : layers) used.insert(layer.path());
-  for (size_t i = 1; i < layers.size(); ++i) {
-    if (layers[i].path().empty()) {
-      const std::string base = snake_case(layers[i].type());
-      std::string path = base;
-      for (int k = 1; !used.insert(path).second; ++k) path = base + "_" + std::to_string(k);
-      layers[i].set_path(path);
-    }
-    x = layers[i](x);
-  }
+  const std::vector<Layer> others(layers.begin() + 1, layers.end());
+  name_layers(others);
+  for (const Layer& layer : others) x = layer(x);
   return Model({input}, {x}, name);
 }
 

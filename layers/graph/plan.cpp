@@ -1,4 +1,5 @@
 #include <striate/core/parallel.h>
+#include <striate/core/step.h>
 #include <striate/kernels/reorder.h>
 #include <striate/layers/graph/plan.h>
 
@@ -15,6 +16,7 @@ class Planner {
       : graph_(graph), options_(options) {}
 
   Plan build() {
+    if (on_device()) plan_.alignment = 256;
     count_uses();
     for (size_t i = 0; i < graph_.inputs.size(); ++i) {
       const Value& input = graph_.inputs[i];
@@ -35,18 +37,20 @@ class Planner {
     assign(graph_.updates);
     mark_gradients();
     measure_lifetimes();
-    plan_.arena_bytes = lay_out_memory(plan_.values, Place::kArena);
-    plan_.persistent_bytes = lay_out_memory(plan_.values, Place::kPersistent);
+    plan_.arena_bytes = lay_out_memory(plan_.values, Place::kArena, plan_.alignment);
+    plan_.persistent_bytes = lay_out_memory(plan_.values, Place::kPersistent, plan_.alignment);
     for (const auto& [path, index] : plan_.gradients) {
       const PlanValue& owner = plan_.root(index);
       if (plan_.gradient_bytes == 0 || owner.offset < plan_.gradient_offset)
         plan_.gradient_offset = owner.offset;
-      plan_.gradient_bytes += (owner.bytes + 63) / 64 * 64;
+      plan_.gradient_bytes +=
+          (owner.bytes + plan_.alignment - 1) / plan_.alignment * plan_.alignment;
     }
     return std::move(plan_);
   }
 
  private:
+  bool on_device() const { return options_.device.type != DeviceType::kCpu; }
   PlanValue& value(int index) { return plan_.values[static_cast<size_t>(index)]; }
   PlanValue& root(int index) { return value(value(index).root); }
 
@@ -142,9 +146,10 @@ class Planner {
 
   PlanStep make_step(const kernels::Problem& problem, const std::string& layer) {
     PlanStep step;
-    step.choice = kernels::choose(problem);
-    step.kernel = std::move(step.choice.prepared.kernel);
     step.problem = problem;
+    if (options_.prefer) step.problem.preferred = options_.prefer(problem);
+    step.choice = kernels::choose(step.problem);
+    step.kernel = std::move(step.choice.prepared.kernel);
     step.layer = layer;
     step.path = problem.path;
     step.operation = problem.operation;
@@ -155,6 +160,39 @@ class Planner {
     if (step.choice.prepared.workspace == 0) return;
     const auto bytes = static_cast<int64_t>(step.choice.prepared.workspace);
     step.workspace = add_value({Shape({bytes}), DType::kU8}, {}, place, step.path + " workspace");
+  }
+
+  /// Return the step block as a value.
+  int step_block() {
+    if (graph_.step_block) return versions_.at(graph_.step_block)[0];
+    if (step_block_ < 0)
+      step_block_ = add_value({Shape({static_cast<int64_t>(sizeof(StepBlock))}), DType::kU8}, {},
+                              Place::kStepBlock, "step block");
+    return step_block_;
+  }
+
+  /// Add an input to a problem and its step, in the layout that it has.
+  void add_input(kernels::Problem& problem, std::vector<int>& inputs, int index) {
+    const PlanValue& v = value(index);
+    problem.inputs.push_back({v.type.shape, v.type.dtype, v.layout});
+    inputs.push_back(index);
+  }
+
+  /// A device cannot ask the host before it changes state: a kernel looks at the losses, and those
+  /// that store state see in the step block what it found.
+  void check_losses() {
+    kernels::Problem problem;
+    std::vector<int> inputs;
+    for (int output : plan_.outputs)
+      if (value(output).type.dtype == DType::kF32 && value(output).type.shape.rank() == 0)
+        add_input(problem, inputs, output);
+    if (inputs.empty()) return;
+    add_input(problem, inputs, step_block());
+    problem.operation = "check_finite";
+    problem.device = options_.device;
+    PlanStep step = make_step(problem, "");
+    step.inputs = std::move(inputs);
+    plan_.steps.push_back(std::move(step));
   }
 
   /// Append a copy of `from` in `layout` to the list that its place asks for; return the copy.
@@ -170,9 +208,12 @@ class Planner {
     problem.path = source.name;
     const bool persistent = to < 0 && is_persistent(from);
     const Place place = persistent ? Place::kPersistent : Place::kArena;
+    std::vector<int> inputs = {from};
+    if (on_device() && to >= 0 && value(to).place == Place::kVariable)
+      add_input(problem, inputs, step_block());
     PlanStep step = make_step(problem, "");
     if (to < 0) to = add_value(source.type, layout, place, source.name);
-    step.inputs = {from};
+    step.inputs = std::move(inputs);
     step.outputs = {to};
     add_workspace(step, place);
     mark_consumed(from);
@@ -284,6 +325,7 @@ class Planner {
       value(index).number = static_cast<int>(i);
       plan_.outputs.push_back(index);
     }
+    if (on_device() && options_.training) check_losses();
     plan_.state_begin = plan_.steps.size();
     assign(graph_.state);
     plan_.update_begin = plan_.steps.size();
@@ -360,6 +402,7 @@ class Planner {
   std::map<Value, Variable*> assigned_;
   std::map<Variable*, int> variables_;
   std::set<int> consumed_;
+  int step_block_ = -1;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <striate/layers/graph/lower.h>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,19 +20,12 @@ struct ProgramOptions {
   bool same_for_threads = false;  // only kernels whose bits do not depend on the threads
   bool check_numerics = false;    // look for NaN and infinity after every kernel
   int shards = 1;                 // equal parts of the batch whose gradients are summed by one tree
+  /// Says what to prefer for a problem; without it the estimates decide alone.
+  std::function<kernels::Preferred(const kernels::Problem&)> prefer = {};
 };
 
 /// Where a value lies.
-enum class Place {
-  kArena,
-  kPersistent,
-  kInput,
-  kOutput,
-  kVariable,
-  kConstant,
-  kStepBlock,
-  kAbsent
-};
+enum class Place { kArena, kPersistent, kInput, kOutput, kVariable, kConstant, kStepBlock };
 
 /// One value of a plan in one layout.
 struct PlanValue {
@@ -71,6 +65,7 @@ struct Plan {
   size_t arena_bytes = 0;
   size_t persistent_bytes = 0;
   size_t gradient_offset = 0, gradient_bytes = 0;
+  size_t alignment = 64;  // of every value in the arena
 
   const PlanValue& root(int value) const {
     return values[static_cast<size_t>(values[static_cast<size_t>(value)].root)];
@@ -82,6 +77,6 @@ Plan make_plan(const LoweredGraph& graph, const ProgramOptions& options);
 
 /// Give every arena value of `steps` an offset so that values needed at the same time do not
 /// overlap; values marked `gradient` become one region. Returns the bytes needed.
-size_t lay_out_memory(std::vector<PlanValue>& values, Place place, size_t alignment = 64);
+size_t lay_out_memory(std::vector<PlanValue>& values, Place place, size_t alignment);
 
 }  // namespace striate

@@ -1,6 +1,5 @@
-#include <striate/layers/graph/program.h>
-
 #include <striate/core/parallel.h>
+#include <striate/layers/graph/program.h>
 #include <striate/layers/initializer.h>
 
 #include <algorithm>
@@ -31,6 +30,13 @@ Type shard_of(const Type& type, int shards) {
                      type.shape.to_string());
   part.shape[0] /= shards;
   return part;
+}
+
+/// Name a row of a batch; by its number in the data set where that is known.
+std::string name_of_row(int64_t row, std::span<const int64_t> samples) {
+  const auto i = static_cast<size_t>(row);
+  return i < samples.size() ? "sample " + std::to_string(samples[i])
+                            : "sample " + std::to_string(row) + " of the batch";
 }
 
 int bit_width(int value) {
@@ -86,8 +92,7 @@ void Program::compile() {
   for (const PlanValue& value : plan.values)
     if (value.place == Place::kVariable && value.root == &value - plan.values.data()) {
       const auto& variable = plan.variables[static_cast<size_t>(value.number)];
-      if (!variable->materialized())
-        initialize(*variable, current_seed());
+      if (!variable->materialized()) initialize(*variable, current_seed());
       variable->relocate(value.layout, options_.device, options_.training);
     }
   for (const auto& variable : plan.variables) plan.epochs.push_back(variable->epoch());
@@ -95,8 +100,11 @@ void Program::compile() {
     for (int output : step.outputs)
       if (plan.root(output).place == Place::kVariable)
         changed_[static_cast<size_t>(plan.root(output).number)] = true;
+  for (Tensor& constant : plan.constants) constant = constant.to(options_.device);
   plan_ = std::move(plan);
   persistent_ = nullptr;
+  staging_ = nullptr;
+  recording_ = nullptr;
   shard_state_.clear();
   kept_state_.clear();
   for (size_t s = plan_.state_begin; options_.shards > 1 && s < plan_.update_begin; ++s)
@@ -121,8 +129,7 @@ void Program::compile() {
   bound_steps_.clear();
   bound_prologue_.clear();
   bound_arena_ = nullptr;
-  plan_seconds_ =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  plan_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 /// Have the memory of the plan: at the first run, so that a plan can be looked at without it.
@@ -130,33 +137,51 @@ void Program::reserve_memory() {
   arena_->reserve(plan_.arena_bytes);
   if (!persistent_ && plan_.persistent_bytes)
     persistent_ = Buffer::allocate(plan_.persistent_bytes, options_.device);
+  if (on_device() && !staging_)
+    staging_ = std::make_unique<Staging>(options_.device, input_types_, output_types());
   if (kept_state_.size() == shard_state_.size()) return;
   for (size_t index : shard_state_)
     kept_state_.push_back(
         Buffer::allocate(plan_.variables[index]->storage()->bytes(), options_.device));
 }
 
+/// Copy within the program's device.
+void Program::copy(void* to, const void* from, size_t bytes) const {
+  backend(options_.device.type).copy(to, from, bytes, options_.device.index);
+}
+
 // A shard that fails comes after others that have stored their statistics.
 void Program::keep_state() {
   for (size_t i = 0; i < shard_state_.size(); ++i)
-    std::memcpy(kept_state_[i]->data(), plan_.variables[shard_state_[i]]->storage()->data(),
-                kept_state_[i]->bytes());
+    copy(kept_state_[i]->data(), plan_.variables[shard_state_[i]]->storage()->data(),
+         kept_state_[i]->bytes());
 }
 
 void Program::restore_state() {
   for (size_t i = 0; i < shard_state_.size(); ++i)
-    std::memcpy(plan_.variables[shard_state_[i]]->storage()->data(), kept_state_[i]->data(),
-                kept_state_[i]->bytes());
+    copy(plan_.variables[shard_state_[i]]->storage()->data(), kept_state_[i]->data(),
+         kept_state_[i]->bytes());
+}
+
+/// Return the value of an output of rank 0.
+float Program::scalar(const std::vector<Tensor>& outputs, size_t i) const {
+  float value;
+  std::memcpy(&value, on_device() ? staging_->received_output(i) : outputs[i].data(), sizeof value);
+  return value;
 }
 
 void Program::check_finite(const std::vector<Tensor>& outputs, int64_t step) {
   bool finite = true;
-  for (const Tensor& output : outputs)
-    if (output.dtype() == DType::kF32 && output.shape().rank() == 0)
-      finite = finite && std::isfinite(*output.data_as<float>());
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (outputs[i].dtype() == DType::kF32 && outputs[i].shape().rank() == 0)
+      finite = finite && std::isfinite(scalar(outputs, i));
   const Fault fault = finite && !options_.check_numerics ? Fault{} : find_nonfinite();
   if (finite && fault.place.empty()) return;
   restore_state();
+  report_fault(step, fault);
+}
+
+void Program::report_fault(int64_t step, Fault fault) {
   const std::string place = fault.place.empty() ? "the loss" : fault.place;
   NumericsError error("values must be finite at step " + std::to_string(step),
                       "NaN or infinity first from " + place,
@@ -176,16 +201,21 @@ char* Program::pointer(int index) const {
   const PlanValue& owner = plan_.root(index);
   const size_t number = static_cast<size_t>(owner.number);
   switch (owner.place) {
-    case Place::kArena: return arena_->data() + owner.offset;
-    case Place::kPersistent: return static_cast<char*>(persistent_->data()) + owner.offset;
-    case Place::kInput: return const_cast<char*>(fed_inputs_[number]);
-    case Place::kOutput: return fed_outputs_[number];
+    case Place::kArena:
+      return arena_->data() + owner.offset;
+    case Place::kPersistent:
+      return static_cast<char*>(persistent_->data()) + owner.offset;
+    case Place::kInput:
+      return const_cast<char*>(fed_inputs_[number]);
+    case Place::kOutput:
+      return fed_outputs_[number];
     case Place::kVariable:
       return static_cast<char*>(plan_.variables[number]->storage()->data());
-    case Place::kConstant: return static_cast<char*>(plan_.constants[number].data());
+    case Place::kConstant:
+      return static_cast<char*>(plan_.constants[number].data());
     case Place::kStepBlock:
+      if (on_device()) return staging_->step_block();
       return reinterpret_cast<char*>(const_cast<StepBlock*>(&block_));
-    case Place::kAbsent: break;
   }
   return nullptr;
 }
@@ -197,8 +227,7 @@ void Program::bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound
     bound[s].inputs.resize(step.inputs.size());
     bound[s].outputs.resize(step.outputs.size());
     for (size_t i = 0; i < step.inputs.size(); ++i) bound[s].inputs[i] = pointer(step.inputs[i]);
-    for (size_t i = 0; i < step.outputs.size(); ++i)
-      bound[s].outputs[i] = pointer(step.outputs[i]);
+    for (size_t i = 0; i < step.outputs.size(); ++i) bound[s].outputs[i] = pointer(step.outputs[i]);
     bound[s].workspace = pointer(step.workspace);
   }
 }
@@ -206,12 +235,15 @@ void Program::bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound
 void Program::run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end) {
   std::vector<Bound>& bound = &steps == &plan_.steps ? bound_steps_ : bound_prologue_;
   const bool timed = !seconds_.empty() && &steps == &plan_.steps;
+  Backend& device = backend(options_.device.type);
+  void* stream = device.stream(options_.device.index);
   for (size_t s = begin; s < end; ++s) {
-    const auto start = timed ? std::chrono::steady_clock::now()
-                             : std::chrono::steady_clock::time_point();
+    const auto start =
+        timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     steps[s].kernel->run(
-        {bound[s].inputs.data(), bound[s].outputs.data(), bound[s].workspace, nullptr});
+        {bound[s].inputs.data(), bound[s].outputs.data(), bound[s].workspace, stream});
     if (!timed) continue;
+    device.wait(options_.device.index);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     seconds_[s] = std::min(seconds_[s], taken.count());
   }
@@ -230,16 +262,22 @@ void Program::run_prologue() {
 }
 
 Program::Fault Program::find_nonfinite() {
+  std::vector<float> host;
   for (size_t s = 0; s < plan_.state_begin; ++s) {
     const PlanStep& step = plan_.steps[s];
-    step.kernel->run({bound_steps_[s].inputs.data(), bound_steps_[s].outputs.data(),
-                      bound_steps_[s].workspace, nullptr});
+    run_steps(plan_.steps, s, s + 1);
     for (size_t i = 0; i < step.outputs.size(); ++i) {
       const PlanValue& value = plan_.values[static_cast<size_t>(step.outputs[i])];
       if (value.type.dtype != DType::kF32) continue;
+      const int64_t count = value.layout.elements(value.type.shape);
       const auto* data = static_cast<const float*>(bound_steps_[s].outputs[i]);
-      if (!step.problem.is_read(i) || all_finite(data, value.layout.elements(value.type.shape)))
-        continue;
+      if (on_device()) {
+        host.resize(static_cast<size_t>(count));
+        backend(options_.device.type)
+            .copy_to_host(host.data(), data, host.size() * sizeof(float), options_.device.index);
+        data = host.data();
+      }
+      if (!step.problem.is_read(i) || all_finite(data, count)) continue;
       return {step.layer.empty() ? step.path : step.layer, "the operation " + step.operation};
     }
   }
@@ -247,7 +285,8 @@ Program::Fault Program::find_nonfinite() {
 }
 
 /// A layer such as relu can swallow a NaN, so that the loss is finite and the gradients are not.
-void Program::check_inputs(const std::vector<Tensor>& inputs, int64_t step) const {
+void Program::check_inputs(const std::vector<Tensor>& inputs, int64_t step,
+                           std::span<const int64_t> samples) const {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& input = inputs[i];
     if (input.dtype() != DType::kF32 || input.device().type != DeviceType::kCpu) continue;
@@ -257,7 +296,7 @@ void Program::check_inputs(const std::vector<Tensor>& inputs, int64_t step) cons
     int64_t sample = 0;
     while (all_finite(input.data_as<float>() + sample * row, row)) ++sample;
     NumericsError error("inputs must be finite at step " + std::to_string(step),
-                        "NaN or infinity in sample " + std::to_string(sample) + " of the batch");
+                        "NaN or infinity in " + name_of_row(sample, samples));
     error.set_layer(inputs_[i].node->layer());
     throw error;
   }
@@ -267,18 +306,18 @@ void Program::add_region(size_t from_offset, size_t to_offset) {
   const char* base = arena_->data();
   const void* inputs[] = {base + from_offset, base + to_offset};
   void* outputs[] = {arena_->data() + to_offset};
-  add_->run({inputs, outputs, nullptr, nullptr});
+  Backend& device = backend(options_.device.type);
+  add_->run({inputs, outputs, nullptr, device.stream(options_.device.index)});
 }
 
 // The gradients of the shards are summed like the bits of a counter: a sum of 2^k shards waits at
 // level k until its neighbour is done. The order depends on the number of shards alone.
 void Program::sum_shard(int shard) {
   const size_t region = plan_.gradient_offset, bytes = plan_.gradient_bytes;
-  const size_t levels =
-      plan_.arena_bytes - bytes * static_cast<size_t>(bit_width(options_.shards));
+  const size_t levels = plan_.arena_bytes - bytes * static_cast<size_t>(bit_width(options_.shards));
   size_t level = 0;
   for (; shard >> level & 1; ++level) add_region(levels + level * bytes, region);
-  std::memcpy(arena_->data() + levels + level * bytes, arena_->data() + region, bytes);
+  copy(arena_->data() + levels + level * bytes, arena_->data() + region, bytes);
 }
 
 void Program::sum_remaining() {
@@ -289,23 +328,25 @@ void Program::sum_remaining() {
   for (size_t level = 0; level < width; ++level) {
     if (!(options_.shards >> level & 1)) continue;
     if (first)
-      std::memcpy(arena_->data() + region, arena_->data() + levels + level * bytes, bytes);
+      copy(arena_->data() + region, arena_->data() + levels + level * bytes, bytes);
     else
       add_region(levels + level * bytes, region);
     first = false;
   }
 }
 
-void Program::check_labels(const std::vector<Tensor>& inputs) const {
+void Program::check_labels(const std::vector<Tensor>& inputs,
+                           std::span<const int64_t> samples) const {
   for (const LabelCheck& check : labels_) {
     const Tensor& labels = inputs[check.input];
     const int64_t count = labels.elements();
+    const int64_t rows = labels.shape().rank() > 0 ? labels.shape()[0] : 1;
     auto scan = [&](const auto* data) {
       for (int64_t i = 0; i < count; ++i) {
         if (data[i] >= 0 && static_cast<int64_t>(data[i]) < check.classes) continue;
         LabelError error("labels must be from 0 to " + std::to_string(check.classes - 1),
-                         "label " + std::to_string(static_cast<int64_t>(data[i])) +
-                             " of sample " + std::to_string(i) + " in the batch");
+                         "label " + std::to_string(static_cast<int64_t>(data[i])) + " of " +
+                             name_of_row(i / (count / rows), samples));
         error.set_layer(check.layer);
         throw error;
       }
@@ -318,7 +359,7 @@ void Program::check_labels(const std::vector<Tensor>& inputs) const {
 }
 
 void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
-                  const StepBlock& block) {
+                  const StepBlock& block, std::span<const int64_t> samples) {
   if (inputs.size() != inputs_.size() || outputs.size() != outputs_.size())
     throw ShapeError("the program takes " + std::to_string(inputs_.size()) + " inputs and " +
                          std::to_string(outputs_.size()) + " outputs",
@@ -328,52 +369,107 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
       throw ShapeError("the program is compiled for " + input_types_[i].shape.to_string() + " " +
                            name_of(input_types_[i].dtype),
                        inputs[i].shape().to_string() + " " + name_of(inputs[i].dtype()));
-  check_labels(inputs);
-  if (options_.training || options_.check_numerics) check_inputs(inputs, block.step);
+  check_labels(inputs, samples);
+  if (options_.training || options_.check_numerics) check_inputs(inputs, block.step, samples);
   if (is_stale()) compile();
   reserve_memory();
   if (bound_arena_ != arena_->data()) bound_steps_.clear();
   block_ = block;
   run_prologue();
+  if (on_device()) staging_->send(inputs, block);
   const int shards = options_.shards;
-  keep_state();
-  sums_.assign(outputs.size(), 0);
-  for (int shard = 0; shard < shards; ++shard) {
-    bool rebind = bound_steps_.empty();
-    auto feed = [&](auto& fed, const Tensor& tensor, size_t i) {
-      auto* data = static_cast<char*>(tensor.data());
-      if (tensor.shape().rank() > 0) data += tensor.bytes() / static_cast<size_t>(shards) *
-                                             static_cast<size_t>(shard);
-      rebind = rebind || fed[i] != data;
-      fed[i] = data;
-    };
-    for (size_t i = 0; i < inputs.size(); ++i) feed(fed_inputs_, inputs[i], i);
-    for (size_t i = 0; i < outputs.size(); ++i) feed(fed_outputs_, outputs[i], i);
-    if (rebind) {
-      bind(plan_.steps, bound_steps_);
-      bound_arena_ = arena_->data();
+  if (on_device() && shards == 1 && !options_.check_numerics && seconds_.empty()) {
+    feed(inputs, outputs, 0);
+    replay(outputs, block.step);
+  } else {
+    keep_state();
+    sums_.assign(outputs.size(), 0);
+    for (int shard = 0; shard < shards; ++shard) {
+      feed(inputs, outputs, shard);
+      run_shard(outputs, shard, block.step);
     }
-    block_.first_sample = block.first_sample;
-    if (shards > 1 && !inputs.empty())
-      block_.first_sample += shard * (input_types_[0].shape[0] / shards);
-    run_steps(plan_.steps, 0, plan_.state_begin);
-    if (options_.training || options_.check_numerics) check_finite(outputs, block.step);
-    run_steps(plan_.steps, plan_.state_begin, plan_.update_begin);
-    if (shards > 1) {
-      if (add_) sum_shard(shard);
-      for (size_t i = 0; i < outputs.size(); ++i)
-        if (outputs[i].shape().rank() == 0) sums_[i] += *outputs[i].data_as<float>();
+    if (shards > 1 && add_) sum_remaining();
+    run_steps(plan_.steps, plan_.update_begin, plan_.steps.size());
+    if (on_device()) receive();
+  }
+  if (on_device()) hand_out(outputs);
+  for (size_t i = 0; shards > 1 && i < outputs.size(); ++i)
+    if (outputs[i].shape().rank() == 0) {
+      const auto sum = static_cast<float>(sums_[i]);
+      backend(outputs[i].device().type)
+          .copy_from_host(outputs[i].data(), &sum, sizeof sum, outputs[i].device().index);
     }
-  }
-  if (shards > 1) {
-    if (add_) sum_remaining();
-    for (size_t i = 0; i < outputs.size(); ++i)
-      if (outputs[i].shape().rank() == 0)
-        *outputs[i].data_as<float>() = static_cast<float>(sums_[i]);
-  }
-  run_steps(plan_.steps, plan_.update_begin, plan_.steps.size());
   for (size_t i = 0; i < changed_.size(); ++i)
     if (changed_[i]) plan_.variables[i]->touch();
+}
+
+/// Bind the kernels to a shard's part of the inputs and outputs.
+void Program::feed(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+                   int shard) {
+  const auto shards = static_cast<size_t>(options_.shards);
+  bool rebind = bound_steps_.empty();
+  auto feed_one = [&](auto& fed, char* data, const Tensor& tensor, size_t i) {
+    if (tensor.shape().rank() > 0) data += tensor.bytes() / shards * static_cast<size_t>(shard);
+    rebind = rebind || fed[i] != data;
+    fed[i] = data;
+  };
+  for (size_t i = 0; i < inputs.size(); ++i)
+    feed_one(fed_inputs_, on_device() ? staging_->input(i) : static_cast<char*>(inputs[i].data()),
+             inputs[i], i);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    feed_one(fed_outputs_,
+             on_device() ? staging_->output(i) : static_cast<char*>(outputs[i].data()), outputs[i],
+             i);
+  if (rebind) {
+    bind(plan_.steps, bound_steps_);
+    bound_arena_ = arena_->data();
+    recording_ = nullptr;
+  }
+  if (shards == 1 || inputs.empty()) return;
+  const StepBlock before = block_;
+  if (shard > 0) block_.first_sample += input_types_[0].shape[0] / options_.shards;
+  if (on_device() && before.first_sample != block_.first_sample)
+    backend(options_.device.type)
+        .copy_from_host(staging_->step_block(), &block_, sizeof block_, options_.device.index);
+}
+
+void Program::run_shard(const std::vector<Tensor>& outputs, int shard, int64_t step) {
+  run_steps(plan_.steps, 0, plan_.state_begin);
+  if (on_device()) receive();
+  if (options_.training || options_.check_numerics) check_finite(outputs, step);
+  run_steps(plan_.steps, plan_.state_begin, plan_.update_begin);
+  if (options_.shards == 1) return;
+  if (add_) sum_shard(shard);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (outputs[i].shape().rank() == 0) sums_[i] += scalar(outputs, i);
+}
+
+/// Give the device the whole step as one piece, and wait for what it made of it.
+void Program::replay(const std::vector<Tensor>& outputs, int64_t step) {
+  Backend& device = backend(options_.device.type);
+  const auto work = [&] {
+    run_steps(plan_.steps, 0, plan_.steps.size());
+    staging_->receive();
+  };
+  if (!recording_) recording_ = device.record(work, options_.device.index);
+  recording_ ? recording_->replay() : work();
+  device.wait(options_.device.index);
+  // The device has left its state as it was: the kernels saw the same fault.
+  if (options_.training) check_finite(outputs, step);
+}
+
+void Program::receive() {
+  staging_->receive();
+  backend(options_.device.type).wait(options_.device.index);
+}
+
+/// Copy what was received to the caller's tensors.
+void Program::hand_out(const std::vector<Tensor>& outputs) const {
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (outputs[i].device().type == DeviceType::kCpu)
+      std::memcpy(outputs[i].data(), staging_->received_output(i), outputs[i].bytes());
+    else
+      copy(outputs[i].data(), staging_->output(i), outputs[i].bytes());
 }
 
 std::vector<Type> Program::output_types() const {

@@ -3,9 +3,11 @@
 
 #include <striate/core/step.h>
 #include <striate/layers/graph/plan.h>
+#include <striate/layers/graph/staging.h>
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,15 +35,17 @@ class Program {
   Program(std::vector<Value> inputs, std::vector<Type> input_types, std::vector<Value> outputs,
           std::vector<Update> updates, ProgramOptions options, std::shared_ptr<Arena> arena = {});
 
-  /// Run once. `inputs` and `outputs` are dense tensors of the types compiled for, on the device.
+  /// Run once. `inputs` and `outputs` are dense tensors of the types compiled for, on the host or on
+  /// the device. On a device a step is recorded at the first run, and given to it as one piece.
   /// With `shards` > 1 the inputs hold the rows of all shards one after another; outputs that have
   /// rows too are filled likewise, the others are summed by the tree.
+  /// `samples` are the numbers of the rows in their data set, by which errors name them.
   /// Throws LabelError for a label outside its classes; NumericsError when a loss is not finite
   /// (the layer named, nothing updated), or an input of a training program, with check_numerics
   /// when any value is not;
   /// OutOfMemoryError at the first run.
   void run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
-           const StepBlock& block = {});
+           const StepBlock& block = {}, std::span<const int64_t> samples = {});
   /// The same with new output tensors.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs, const StepBlock& block = {});
 
@@ -61,6 +65,8 @@ class Program {
   /// Return the bytes needed; the arena itself is had at the first run.
   Memory memory() const;
   double plan_seconds() const { return plan_seconds_; }
+  /// Return the kernels, copies and fills of the recorded step; 0 before it is recorded.
+  int recorded_nodes() const { return recording_ ? recording_->nodes() : 0; }
   const Plan& plan() const { return plan_; }
   /// Report each kernel: layer, operation, entry, why, what the others said, layouts, bytes.
   Json explain() const;
@@ -82,10 +88,20 @@ class Program {
     std::string layer, place;
   };
   Fault find_nonfinite();
-  void check_inputs(const std::vector<Tensor>& inputs, int64_t step) const;
-  void check_labels(const std::vector<Tensor>& inputs) const;
+  void check_inputs(const std::vector<Tensor>& inputs, int64_t step,
+                    std::span<const int64_t> samples) const;
+  void check_labels(const std::vector<Tensor>& inputs, std::span<const int64_t> samples) const;
   bool is_stale() const;
   char* pointer(int value) const;
+  bool on_device() const { return options_.device.type != DeviceType::kCpu; }
+  void copy(void* to, const void* from, size_t bytes) const;
+  float scalar(const std::vector<Tensor>& outputs, size_t i) const;
+  void feed(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs, int shard);
+  void run_shard(const std::vector<Tensor>& outputs, int shard, int64_t step);
+  void replay(const std::vector<Tensor>& outputs, int64_t step);
+  void receive();
+  void hand_out(const std::vector<Tensor>& outputs) const;
+  [[noreturn]] void report_fault(int64_t step, Fault fault);
 
   struct Bound {
     std::vector<const void*> inputs;
@@ -111,15 +127,17 @@ class Program {
   std::vector<const char*> fed_inputs_;
   std::vector<char*> fed_outputs_;
   std::vector<uint64_t> seen_versions_;
-  std::vector<bool> changed_;  // variables that a run changes
+  std::vector<bool> changed_;        // variables that a run changes
   std::vector<size_t> shard_state_;  // variables that each shard changes, when there are shards
   std::vector<std::shared_ptr<Buffer>> kept_state_;  // their values before the step
-  std::vector<double> sums_;  // of the outputs over the shards
+  std::vector<double> sums_;                         // of the outputs over the shards
   std::vector<LabelCheck> labels_;
   char* bound_arena_ = nullptr;
-  std::vector<double> seconds_;    // shortest run of each step, while `profile` runs
+  std::vector<double> seconds_;           // shortest run of each step, while `profile` runs
   std::unique_ptr<kernels::Kernel> add_;  // of two gradient regions, when there are shards
   StepBlock block_;
+  std::unique_ptr<Staging> staging_;      // on a device
+  std::unique_ptr<Recording> recording_;  // of a whole step
   double plan_seconds_ = 0;
 };
 

@@ -1,0 +1,171 @@
+// CUDA devices as the core sees them: memory from the stream-ordered pool, one stream a device,
+// work recorded as CUDA graphs.
+#include <cuda_runtime_api.h>
+#include <striate/core/device.h>
+#include <striate/core/error.h>
+#include <striate/kernels/cuda/status.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace striate::cuda {
+namespace {
+
+class Graph : public Recording {
+ public:
+  Graph(cudaGraph_t graph, cudaStream_t stream) : stream_(stream) {
+    size_t count = 0;
+    const cudaError_t counted = cudaGraphGetNodes(graph, nullptr, &count);
+    nodes_ = static_cast<int>(count);
+    const cudaError_t made = cudaGraphInstantiate(&executable_, graph, 0);
+    cudaGraphDestroy(graph);
+    check(counted, "a graph's nodes could not be counted");
+    check(made, "a recorded step could not be made a graph");
+  }
+  ~Graph() override { cudaGraphExecDestroy(executable_); }
+  void replay() override {
+    check(cudaGraphLaunch(executable_, stream_), "a recorded step could not be launched");
+  }
+  int nodes() const override { return nodes_; }
+
+ private:
+  cudaStream_t stream_;
+  cudaGraphExec_t executable_ = nullptr;
+  int nodes_ = 0;
+};
+
+/// One device: its stream is made, and its pool told to keep what is freed, when it is first used.
+struct DeviceState {
+  cudaStream_t stream = nullptr;
+  cudaDeviceProp properties;
+};
+
+class CudaBackend : public Backend {
+ public:
+  CudaBackend() {
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
+    devices_.resize(static_cast<size_t>(count));
+  }
+
+  int count() const override { return static_cast<int>(devices_.size()); }
+  void* stream(int index) override { return use(index).stream; }
+
+  void* allocate(size_t bytes, int index) override {
+    void* data = nullptr;
+    const cudaError_t status =
+        cudaMallocAsync(&data, std::max<size_t>(bytes, 1), use(index).stream);
+    if (status == cudaSuccess) return data;
+    if (status != cudaErrorMemoryAllocation) check(status, "device memory could not be had");
+    cudaGetLastError();  // not a fault of the device: it is usable afterwards
+    size_t available = 0, total = 0;
+    cudaMemGetInfo(&available, &total);
+    throw OutOfMemoryError("the GPU's memory has no room",
+                           std::to_string(bytes) + " bytes asked, " + std::to_string(available) +
+                               " of " + std::to_string(total) + " free",
+                           "Use a smaller batch; model.max_batch(bytes) says what fits");
+  }
+
+  void release(void* data, size_t, int index) noexcept override {
+    cudaFreeAsync(data, devices_[static_cast<size_t>(index)].stream);
+  }
+
+  void copy_to_host(void* host, const void* data, size_t bytes, int index) override {
+    transfer(host, data, bytes, cudaMemcpyDeviceToHost, index);
+    wait(index);
+  }
+  void copy_from_host(void* data, const void* host, size_t bytes, int index) override {
+    transfer(data, host, bytes, cudaMemcpyHostToDevice, index);
+    wait(index);
+  }
+  void copy(void* to, const void* from, size_t bytes, int index) override {
+    transfer(to, from, bytes, cudaMemcpyDeviceToDevice, index);
+  }
+  void upload(void* to, const void* staging, size_t bytes, int index) override {
+    transfer(to, staging, bytes, cudaMemcpyHostToDevice, index);
+  }
+  void download(void* staging, const void* from, size_t bytes, int index) override {
+    transfer(staging, from, bytes, cudaMemcpyDeviceToHost, index);
+  }
+
+  void* allocate_staging(size_t bytes, int index) override {
+    use(index);
+    void* data = nullptr;
+    if (cudaMallocHost(&data, std::max<size_t>(bytes, 1)) == cudaSuccess) return data;
+    cudaGetLastError();
+    throw OutOfMemoryError("the host has no room for staging memory",
+                           std::to_string(bytes) + " bytes asked");
+  }
+  void release_staging(void* data, int) noexcept override { cudaFreeHost(data); }
+
+  void wait(int index) override {
+    check(cudaStreamSynchronize(use(index).stream), "work on the GPU failed");
+  }
+
+  std::unique_ptr<Recording> record(const std::function<void()>& work, int index) override {
+    const cudaStream_t stream = use(index).stream;
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
+          "a step could not be recorded");
+    cudaGraph_t graph = nullptr;
+    try {
+      work();
+    } catch (...) {
+      if (cudaStreamEndCapture(stream, &graph) == cudaSuccess) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      throw;
+    }
+    check(cudaStreamEndCapture(stream, &graph), "a step could not be recorded");
+    return std::make_unique<Graph>(graph, stream);
+  }
+
+  std::string describe(int index) const override {
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, index), "the GPU could not be asked");
+    return std::string(properties.name) + ", compute capability " +
+           std::to_string(properties.major) + "." + std::to_string(properties.minor);
+  }
+
+ private:
+  DeviceState& use(int index) {
+    DeviceState& state = devices_[static_cast<size_t>(index)];
+    check(cudaSetDevice(index), "the GPU could not be chosen");
+    if (state.stream) return state;
+    check(cudaGetDeviceProperties(&state.properties, index), "the GPU could not be asked");
+    if (state.properties.major * 10 + state.properties.minor < 75)
+      throw DeviceError("CUDA devices need compute capability 7.5 or more", describe(index),
+                        "Use device 'cpu', which works everywhere");
+    cudaMemPool_t pool;
+    uint64_t keep = ~uint64_t{0};
+    check(cudaDeviceGetDefaultMemPool(&pool, index), "the GPU has no memory pool");
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
+          "the GPU's memory pool could not be set");
+    check(cudaStreamCreateWithFlags(&state.stream, cudaStreamNonBlocking),
+          "a stream could not be made");
+    return state;
+  }
+
+  void transfer(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, int index) {
+    if (bytes) check(cudaMemcpyAsync(to, from, bytes, kind, use(index).stream), "a copy failed");
+  }
+
+  std::vector<DeviceState> devices_;
+};
+
+const bool registered = [] {
+  static CudaBackend backend;
+  register_backend(DeviceType::kCuda, &backend);
+  return true;
+}();
+
+}  // namespace
+
+void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  const bool lasting = cudaGetLastError() != cudaSuccess && cudaPeekAtLastError() != cudaSuccess;
+  throw DeviceError(std::string(what) + ": " + cudaGetErrorString(status), cudaGetErrorName(status),
+                    lasting ? "This error stays until the process ends: restart it" : "");
+}
+
+}  // namespace striate::cuda

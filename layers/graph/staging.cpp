@@ -1,0 +1,56 @@
+#include <striate/layers/graph/staging.h>
+
+#include <cstring>
+
+namespace striate {
+namespace {
+
+constexpr size_t kAlignment = 256;
+
+size_t bytes_of(const Type& type) {
+  return static_cast<size_t>(type.shape.elements()) * size_of(type.dtype);
+}
+
+}  // namespace
+
+Staging::Staging(Device device, const std::vector<Type>& inputs, const std::vector<Type>& outputs)
+    : device_(device) {
+  const auto take = [&](size_t bytes) {
+    const size_t begin = end_;
+    end_ = (end_ + bytes + kAlignment - 1) / kAlignment * kAlignment;
+    return begin;
+  };
+  for (const Type& type : inputs) inputs_.push_back(take(bytes_of(type)));
+  block_ = take(sizeof(StepBlock));
+  for (const Type& type : outputs) outputs_.push_back(take(bytes_of(type)));
+  memory_ = Buffer::allocate(end_, device);
+  host_ = static_cast<char*>(backend(device.type).allocate_staging(end_, device.index));
+}
+
+Staging::~Staging() { backend(device_.type).release_staging(host_, device_.index); }
+
+void Staging::send(const std::vector<Tensor>& inputs, const StepBlock& block) {
+  Backend& device = backend(device_.type);
+  size_t first = 0;  // the host's part begins behind the last input that is on the device
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].device().type != DeviceType::kCpu) first = i + 1;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].device().type != DeviceType::kCpu) {
+      device.copy(input(i), inputs[i].data(), inputs[i].bytes(), device_.index);
+      continue;
+    }
+    std::memcpy(host_ + inputs_[i], inputs[i].data(), inputs[i].bytes());
+    if (i < first) device.upload(input(i), host_ + inputs_[i], inputs[i].bytes(), device_.index);
+  }
+  std::memcpy(host_ + block_, &block, sizeof block);
+  const size_t begin = first < inputs_.size() ? inputs_[first] : block_;
+  device.upload(device_memory() + begin, host_ + begin, block_ + sizeof block - begin,
+                device_.index);
+}
+
+void Staging::receive() {
+  backend(device_.type)
+      .download(host_ + block_, device_memory() + block_, end_ - block_, device_.index);
+}
+
+}  // namespace striate

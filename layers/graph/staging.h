@@ -1,0 +1,50 @@
+// What a program on a device exchanges with the host in each step.
+#pragma once
+
+#include <striate/core/step.h>
+#include <striate/core/tensor.h>
+#include <striate/layers/graph/graph.h>
+
+#include <memory>
+#include <vector>
+
+namespace striate {
+
+/// One piece of device memory, and its like on the host, that holds the inputs, the step block and
+/// the outputs, in this order: so one copy takes inputs and block to the device, and one brings
+/// block and outputs back.
+class Staging {
+ public:
+  /// Throws OutOfMemoryError.
+  Staging(Device device, const std::vector<Type>& inputs, const std::vector<Type>& outputs);
+  ~Staging();
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  // On the device.
+  char* input(size_t i) const { return device_memory() + inputs_[i]; }
+  char* output(size_t i) const { return device_memory() + outputs_[i]; }
+  char* step_block() const { return device_memory() + block_; }
+
+  /// Take inputs, wherever they lie, and the block to the device, in the order of its stream.
+  void send(const std::vector<Tensor>& inputs, const StepBlock& block);
+  /// Ask for the block and the outputs, in the order of the stream. They are there after a wait.
+  void receive();
+
+  /// As received.
+  const StepBlock& received_block() const {
+    return *reinterpret_cast<const StepBlock*>(host_ + block_);
+  }
+  const char* received_output(size_t i) const { return host_ + outputs_[i]; }
+
+ private:
+  char* device_memory() const { return static_cast<char*>(memory_->data()); }
+
+  Device device_;
+  std::shared_ptr<Buffer> memory_;
+  char* host_ = nullptr;
+  std::vector<size_t> inputs_, outputs_;
+  size_t block_ = 0, end_ = 0;
+};
+
+}  // namespace striate
