@@ -345,22 +345,22 @@ double Json::as_number() const {
   return std::get<double>(value_);
 }
 
-const std::string& Json::as_string() const {
+const std::string& Json::as_string() const& {
   if (!is_string()) wrong_kind("a string", value_.index());
   return std::get<std::string>(value_);
 }
 
-const Json::Array& Json::items() const {
+const Json::Array& Json::items() const& {
   if (!is_array()) wrong_kind("an array", value_.index());
   return std::get<Array>(value_);
 }
 
-const Json::Object& Json::members() const {
+const Json::Object& Json::members() const& {
   if (!is_object()) wrong_kind("an object", value_.index());
   return std::get<Object>(value_);
 }
 
-const Json& Json::operator[](const std::string& name) const {
+const Json& Json::operator[](const std::string& name) const& {
   static const Json null;
   if (is_object())
     for (const Member& member : members())

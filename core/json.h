@@ -17,16 +17,16 @@ class Json {
   using Member = std::pair<std::string, Json>;
   using Object = std::vector<Member>;
 
-  Json() = default;  // null
-  Json(std::nullptr_t) {}                                          // NOLINT
-  Json(bool value) : value_(value) {}                              // NOLINT
-  Json(int value) : value_(int64_t{value}) {}                      // NOLINT
-  Json(int64_t value) : value_(value) {}                           // NOLINT
-  Json(size_t value) : value_(static_cast<int64_t>(value)) {}      // NOLINT
-  Json(double value) : value_(value) {}                            // NOLINT
-  Json(const char* value) : value_(std::string(value)) {}          // NOLINT
-  Json(std::string value) : value_(std::move(value)) {}            // NOLINT
-  Json(Array value) : value_(std::move(value)) {}                  // NOLINT
+  Json() = default;                                            // null
+  Json(std::nullptr_t) {}                                      // NOLINT
+  Json(bool value) : value_(value) {}                          // NOLINT
+  Json(int value) : value_(int64_t{value}) {}                  // NOLINT
+  Json(int64_t value) : value_(value) {}                       // NOLINT
+  Json(size_t value) : value_(static_cast<int64_t>(value)) {}  // NOLINT
+  Json(double value) : value_(value) {}                        // NOLINT
+  Json(const char* value) : value_(std::string(value)) {}      // NOLINT
+  Json(std::string value) : value_(std::move(value)) {}        // NOLINT
+  Json(Array value) : value_(std::move(value)) {}              // NOLINT
   static Json object(std::initializer_list<Member> members = {}) {
     Json json;
     json.value_ = Object(members);
@@ -51,12 +51,17 @@ class Json {
   bool as_bool() const;
   int64_t as_integer() const;
   double as_number() const;
-  const std::string& as_string() const;
-  const Array& items() const;
-  const Object& members() const;
+  const std::string& as_string() const&;
+  const Array& items() const&;
+  const Object& members() const&;
+  // Of a temporary they return copies, so that a loop over `parse(text).items()` is sound.
+  std::string as_string() && { return std::as_const(*this).as_string(); }
+  Array items() && { return std::as_const(*this).items(); }
+  Object members() && { return std::as_const(*this).members(); }
 
   /// Return the member of that name, or null where there is none.
-  const Json& operator[](const std::string& name) const;
+  const Json& operator[](const std::string& name) const&;
+  Json operator[](const std::string& name) && { return std::as_const(*this)[name]; }
   bool has(const std::string& name) const;
   /// Set a member; makes an object of null.
   Json& set(const std::string& name, Json value);

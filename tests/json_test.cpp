@@ -193,6 +193,19 @@ TEST(Json, NamesWantedAndPresentKind) {
   EXPECT_THROW(Json(1).push(1), Error);
 }
 
+TEST(Json, PartsOfATemporaryOutliveIt) {
+  std::string seen;
+  for (const Json& item : Json::parse(R"(["a long text that no small buffer holds", "b"])").items())
+    seen += item.as_string();
+  for (const auto& [name, value] :
+       Json::parse(R"({"c": {"d": "another rather long text"}})").members())
+    seen += name + value["d"].as_string();
+  EXPECT_EQ(seen, "a long text that no small buffer holdsbcanother rather long text");
+  const Json& inner = Json::parse(R"({"e": {"f": 7}})")["e"];
+  EXPECT_EQ(inner["f"].as_integer(), 7);
+  static_assert(!std::is_reference_v<decltype(Json().as_string())>);
+}
+
 TEST(Json, MutatedTextIsReadOrRefused) {
   const std::string valid = R"({"name":"conv \u00e9 \ud83d\ude00","sizes":[3,-1,2.5e-3,1E5],)"
                             R"("flags":{"a":true,"b":null}})";
