@@ -1,14 +1,17 @@
 // Models: a graph of layers with weights, and the programs that train, evaluate and run it.
 #pragma once
 
+#include <striate/layers/fit.h>
 #include <striate/layers/graph/program.h>
 #include <striate/layers/initializer.h>
 #include <striate/layers/layer.h>
 #include <striate/layers/loss.h>
 #include <striate/layers/optimizer.h>
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,12 +33,6 @@ struct CompileOptions {
   bool same_for_threads = false;  // decline kernels whose bits depend on the number of threads
   int shards = 1;
   uint64_t seed = current_seed();
-};
-
-/// The results of a batch: the loss, then each metric, as means over the batch's samples.
-struct StepResult {
-  double loss = 0;
-  std::vector<double> metrics;
 };
 
 class Model {
@@ -66,16 +63,33 @@ class Model {
 
   /// Say how the model is trained. Throws what unknown names throw, DeviceError.
   void compile(CompileOptions options);
+  /// Say what is otherwise than when the checkpoint that this model was loaded from was written,
+  /// so that training on will not give the same bits: a sentence each.
+  const std::vector<std::string>& resume_differences() const { return state_->differences; }
   bool is_compiled() const { return state_->options.optimizer != nullptr; }
   const CompileOptions& compile_options() const { return state_->options; }
 
   /// Train on one batch; x and y hold one tensor per input and output, rows first. The result is
   /// the model's and holds until the next batch. Nothing is allocated but at the first such batch.
-  const StepResult& train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y);
+  /// `samples` are the numbers of the rows in their data set, by which errors name them.
+  const StepResult& train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                                std::span<const int64_t> samples = {});
   /// Evaluate one batch without training.
-  const StepResult& test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y);
+  const StepResult& test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                               std::span<const int64_t> samples = {});
   /// Return the outputs for one batch.
   std::vector<Tensor> predict_batch(const std::vector<Tensor>& x) const;
+
+  /// Train for some epochs: the numbers are those of Python's `fit`. x: [N, ...] per input, y:
+  /// [N, ...] per output. Throws ShapeError for no samples or counts that differ, LabelError,
+  /// NumericsError; the sample is named.
+  History fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+              const FitOptions& options = {});
+  /// Return loss and metrics over a data set, without training. Throws the same.
+  StepResult evaluate(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                      int64_t batch_size = 256);
+  /// Return the outputs for a data set. Throws ShapeError.
+  std::vector<Tensor> predict(const std::vector<Tensor>& x, int64_t batch_size = 256) const;
 
   /// Training steps done, rows seen: what learning rates and random numbers depend on.
   int64_t step() const { return state_->step; }
@@ -126,11 +140,17 @@ class Model {
     std::shared_ptr<Arena> arena;
     std::vector<std::unique_ptr<Slot>> programs;  // of the input types seen lately
     uint64_t clock = 0;
+    std::shared_ptr<const std::map<std::string, std::string>> kept;  // a checkpoint's choices
+    std::vector<std::string> differences;
   };
 
   void read_compile(const Json& compile, const SafetensorsFile& file);
+  void record_choices(Json& compile) const;
+  void keep_choices(const Json& compile);
+  std::function<kernels::Preferred(const kernels::Problem&)> preference(
+      const std::string& purpose) const;
   void collect_calls();
-  void name_layers();
+  void name_unnamed();
   std::shared_ptr<Program> build(const std::string& purpose, const std::vector<Type>& x,
                                  const std::vector<Type>& y, std::shared_ptr<Arena> arena) const;
   void need_compiled(const std::string& purpose) const;
@@ -140,7 +160,7 @@ class Model {
   Slot& slot(const std::string& purpose, const std::vector<Type>& x,
              const std::vector<Type>& y) const;
   const StepResult& run_batch(const std::string& purpose, const std::vector<Tensor>& x,
-                              const std::vector<Tensor>& y);
+                              const std::vector<Tensor>& y, std::span<const int64_t> samples);
 
   std::string name_;
   std::vector<Value> inputs_, outputs_;
@@ -148,6 +168,9 @@ class Model {
   std::vector<Layer> layers_;
   std::shared_ptr<State> state_;
 };
+
+/// Give a path to each layer that has none: its type's name, numbered where that is taken.
+void name_layers(const std::vector<Layer>& layers);
 
 /// Make a model of layers one after another; the first is an Input.
 Model Sequential(const std::vector<Layer>& layers, const std::string& name = "sequential");

@@ -1,7 +1,5 @@
 // Model files: weights, and the graph as JSON, in one safetensors file.
-#include <striate/core/parallel.h>
 #include <striate/core/safetensors.h>
-#include <striate/kernels/impl.h>
 #include <striate/layers/model.h>
 #include <striate/version.h>
 
@@ -44,8 +42,7 @@ Json schema_type(const NamedFunction& function, const char* what) {
   if (function.config.is_null())
     throw Error(std::string("the ") + what + " '" + function.name +
                     "' is a function without a registered name and cannot be saved",
-                "",
-                "Decorate it with @striate.register(\"name\"), or save without the checkpoint");
+                "", "Decorate it with @striate.register(\"name\"), or save without the checkpoint");
   return function.config;
 }
 
@@ -102,9 +99,9 @@ Model Model::from_config(const Json& config) {
       refuse("its format is newer", "format " + config["format"].dump());
     std::vector<Value> inputs, outputs;
     for (const Json& row : config["inputs"].items())
-      inputs.push_back(input_value({Codec<Shape>::read(row["shape"]),
-                                    dtype_from_name(row["dtype"].as_string())},
-                                   row["name"].as_string()));
+      inputs.push_back(
+          input_value({Codec<Shape>::read(row["shape"]), dtype_from_name(row["dtype"].as_string())},
+                      row["name"].as_string()));
     std::vector<std::vector<Value>> made;
     const auto find = [&](const Json& reference) -> Value {
       if (reference.is_null()) return {};
@@ -164,14 +161,13 @@ void Model::save(const std::string& path, bool checkpoint) const {
                                  {"check_numerics", options.check_numerics},
                                  {"shards", options.shards},
                                  {"seed", static_cast<int64_t>(options.seed)},
-                                 {"threads", threads()},
-                                 {"kernels", kernels::forced()},
                                  {"step", state_->step}});
     Json losses = Json::array(), metrics = Json::array(), weights = Json::array();
     for (const auto& loss : options.losses) losses.push(schema_type(loss, "loss"));
     for (const auto& metric : options.metrics) metrics.push(schema_type(metric, "metric"));
     for (double weight : options.loss_weights) weights.push(weight);
     compile.set("losses", losses).set("metrics", metrics).set("loss_weights", weights);
+    record_choices(compile);
     metadata["striate.compile"] = compile.dump();
     for (const auto& moment : options.optimizer->state())
       tensors.emplace_back("optimizer/" + moment->path, moment->value());
@@ -193,8 +189,8 @@ Model Model::load(const std::string& path) {
     if (!file.has(name)) refuse("a weight is missing", "'" + name + "'");
     const auto& entry = file.entry(name);
     if (entry.shape != variable->type.shape || entry.dtype != variable->type.dtype)
-      refuse("a weight has another shape than its layer", "'" + name + "' " +
-                                                              entry.shape.to_string());
+      refuse("a weight has another shape than its layer",
+             "'" + name + "' " + entry.shape.to_string());
     values.emplace_back(variable, file.read(name));
   }
   for (const std::string& name : file.names())
@@ -234,6 +230,7 @@ void Model::read_compile(const Json& compile, const SafetensorsFile& file) {
   const int64_t step = compile["step"].as_integer();
   this->compile(std::move(options));
   state_->step = step;
+  keep_choices(compile);
 }
 
 Json Model::load_weights(const std::string& path, bool partial) {
@@ -289,8 +286,7 @@ Json Model::summary() const {
     if (call->layer && counted.insert(call->layer.path()).second)
       for (const auto& variable : call->layer.weights()) {
         params += variable->type.shape.elements();
-        if (variable->trainable && !variable->frozen)
-          trainable += variable->type.shape.elements();
+        if (variable->trainable && !variable->frozen) trainable += variable->type.shape.elements();
       }
     double macs = 0;  // of one sample: output places times filter size
     if (call->layer)

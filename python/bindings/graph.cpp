@@ -3,6 +3,7 @@
 #include <striate/layers/initializer.h>
 #include <striate/layers/layer.h>
 #include <striate/layers/loss.h>
+#include <striate/layers/model.h>
 #include <striate/layers/optimizer.h>
 
 #include "bindings.h"
@@ -115,7 +116,7 @@ class Programs {
 };
 
 void bind_programs(py::module_& module) {
-  py::class_<Programs>(module, "Program")
+  py::class_<Programs>(module, "Program", "A graph and its plans for the input types it met.")
       .def(py::init([](const std::vector<Value>& inputs, const std::vector<Value>& outputs,
                        const py::sequence& updates, const py::handle& training) {
              std::vector<Update> all;
@@ -130,7 +131,8 @@ void bind_programs(py::module_& module) {
            }),
            py::arg("inputs"), py::arg("outputs"), py::arg("updates") = py::list(),
            py::arg("training") = py::none())
-      .def("run", &Programs::run, py::call_guard<py::gil_scoped_release>())
+      .def("run", &Programs::run, py::arg("inputs"), py::call_guard<py::gil_scoped_release>(),
+           "Run once; return the outputs.")
       .def_property_readonly("memory",
                              [](const Programs& p) {
                                const auto m = p.latest().memory();
@@ -160,38 +162,61 @@ void bind_programs(py::module_& module) {
 
 void bind_graph(py::module_& module) {
   py::class_<Value>(module, "Value", "A symbolic value: an output of an operation in a graph.")
-      .def_property_readonly("shape", [](const Value& v) { return shape_of(v.shape()); })
-      .def_property_readonly("dtype", [](const Value& v) { return name_of(v.dtype()); })
-      .def_property_readonly("ndim", [](const Value& v) { return v.shape().rank(); })
-      .def_property_readonly("operation", [](const Value& v) { return v.node->operation->name; })
-      .def("__eq__", [](const Value& a, const Value& b) { return a == b; })
+      .def_property_readonly(
+          "shape", [](const Value& v) { return shape_of(v.shape()); },
+          "Its sizes; None for the batch and others that are not known yet.")
+      .def_property_readonly(
+          "dtype", [](const Value& v) { return name_of(v.dtype()); }, "Its element type's name.")
+      .def_property_readonly(
+          "ndim", [](const Value& v) { return v.shape().rank(); }, "The number of its sizes.")
+      .def_property_readonly(
+          "operation", [](const Value& v) { return v.node->operation->name; },
+          "The name of the operation that gives it.")
+      .def(
+          "__eq__", [](const Value& a, const Value& b) { return a == b; }, py::arg("other"),
+          py::is_operator())
       .def("__hash__", [](const Value& v) { return std::hash<const void*>()(v.node.get()); })
       .def("__repr__", [](const Value& v) {
         return "<striate.Value " + v.shape().to_string() + " " + name_of(v.dtype()) + " of " +
                v.node->operation->name + ">";
       });
   py::class_<Variable, std::shared_ptr<Variable>>(module, "Variable", "A named piece of state.")
-      .def_property_readonly("path", [](const Variable& v) { return v.path; })
-      .def_property_readonly("name",
-                             [](const Variable& v) { return v.path.substr(v.path.rfind('/') + 1); })
-      .def_property_readonly("shape", [](const Variable& v) { return shape_of(v.type.shape); })
-      .def_property_readonly("dtype", [](const Variable& v) { return name_of(v.type.dtype); })
-      .def_property_readonly("trainable",
-                             [](const Variable& v) { return v.trainable && !v.frozen; })
+      .def_property_readonly(
+          "path", [](const Variable& v) { return v.path; }, "Its name in the model: layer/weight.")
+      .def_property_readonly(
+          "name", [](const Variable& v) { return v.path.substr(v.path.rfind('/') + 1); },
+          "The last part of its path.")
+      .def_property_readonly(
+          "shape", [](const Variable& v) { return shape_of(v.type.shape); }, "Its sizes.")
+      .def_property_readonly(
+          "dtype", [](const Variable& v) { return name_of(v.type.dtype); },
+          "Its element type's name.")
+      .def_property_readonly(
+          "trainable", [](const Variable& v) { return v.trainable && !v.frozen; },
+          "Whether training changes it: no statistics, and not frozen.")
       .def("value", &Variable::value, "Return a copy as a tensor.")
       .def(
-          "assign", [](Variable& v, const Tensor& t) { v.assign(t); }, py::arg("value"))
-      .def("symbol", [](const std::shared_ptr<Variable>& v) { return variable_value(v); })
-      .def("initialize", [](Variable& v, uint64_t seed) { initialize(v, seed); });
-  py::class_<Layer>(module, "Layer")
+          "assign", [](Variable& v, const Tensor& t) { v.assign(t); }, py::arg("value"),
+          "Copy a tensor of the same shape and type into it. Raises ShapeError, DTypeError.")
+      .def(
+          "symbol", [](const std::shared_ptr<Variable>& v) { return variable_value(v); },
+          "Return it as a symbolic value.")
+      .def(
+          "initialize", [](Variable& v, uint64_t seed) { initialize(v, seed); }, py::arg("seed"),
+          "Draw its first value anew.");
+  py::class_<Layer>(module, "Layer", "A layer whose rules are in C++.")
       .def(
           py::init([](const std::string& type, const py::handle& options, const std::string& name) {
             return Layer::make(type, to_json(options), name);
           }),
           py::arg("type"), py::arg("options"), py::arg("name") = "")
-      .def("__call__",
-           [](const Layer& layer, const py::sequence& inputs) { return layer(values_of(inputs)); })
-      .def("__eq__", [](const Layer& a, const Layer& b) { return a == b; })
+      .def(
+          "__call__",
+          [](const Layer& layer, const py::sequence& inputs) { return layer(values_of(inputs)); },
+          py::arg("inputs"))
+      .def(
+          "__eq__", [](const Layer& a, const Layer& b) { return a == b; }, py::arg("other"),
+          py::is_operator())
       .def("__hash__", [](const Layer& layer) { return std::hash<const void*>()(&layer.state()); })
       .def_property_readonly("type", &Layer::type)
       .def_property("path", &Layer::path, &Layer::set_path)
@@ -199,42 +224,58 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("frozen", &Layer::is_frozen)
       .def("freeze", &Layer::freeze, py::arg("frozen") = true)
       .def("config", [](const Layer& layer) { return to_python(layer.config()); });
-  py::class_<OpenScope>(module, "PathScope")
-      .def(py::init<const std::string&>())
+  module.def("name_layers", name_layers, py::arg("layers"),
+             "Give a path to each layer that has none.");
+  py::class_<OpenScope>(module, "PathScope", "Puts a prefix before layers' paths until closed.")
+      .def(py::init<const std::string&>(), py::arg("name"))
       .def("close", &OpenScope::close);
-  py::class_<Optimizer, std::shared_ptr<Optimizer>>(module, "Optimizer")
-      .def(py::init([](const py::handle& config) { return Optimizer::make(to_json(config)); }))
-      .def("config", [](const Optimizer& o) { return to_python(o.config()); })
-      .def("learning_rate", &Optimizer::learning_rate, py::arg("step"))
-      .def("set_learning_rate",
-           [](Optimizer& o, const py::handle& rate) {
-             const Json json = to_json(rate);
-             o.set_learning_rate(json.is_number() ? Schedule(json.as_number()) : Schedule(json));
-           })
-      .def_property_readonly("state", &Optimizer::state);
-  module.def("input_value",
-             [](const py::handle& shape, const std::string& dtype, const std::string& name) {
-               const Type type = type_of(shape, dtype);
-               for (int64_t d : type.shape)
-                 if (d == 0)
-                   throw ShapeError("an input's sizes must be >= 1", type.shape.to_string());
-               return input_value(type, name);
-             });
-  module.def("constant_value", [](const Tensor& t) { return constant_value(t.clone()); });
-  module.def("emit",
-             [](const std::string& name, const py::sequence& inputs, const py::handle& options) {
-               const Operation& op = operation(name);
-               return emit(op, op.options.read(to_json(options)), values_of(inputs));
-             });
-  module.def("gradient", [](const Value& output, const std::vector<Value>& wrt) {
-    py::list all;
-    for (const Value& value : grad(output, wrt))
-      all.append(value ? py::cast(value) : py::none());
-    return all;
-  });
-  module.def("schedule_rate", [](const py::handle& config, int64_t step) {
-    return Schedule(to_json(config)).at(step);
-  });
+  py::class_<Optimizer, std::shared_ptr<Optimizer>>(
+      module, "Optimizer", "What a compiled model trains with: `model.optimizer`.")
+      .def(py::init([](const py::handle& config) { return Optimizer::make(to_json(config)); }),
+           py::arg("config"))
+      .def(
+          "config", [](const Optimizer& o) { return to_python(o.config()); },
+          "Return its type and options.")
+      .def("learning_rate", &Optimizer::learning_rate, py::arg("step"),
+           "Return the learning rate of a step.")
+      .def(
+          "set_learning_rate",
+          [](Optimizer& o, const py::handle& rate) {
+            const Json json = to_json(rate);
+            o.set_learning_rate(json.is_number() ? Schedule(json.as_number()) : Schedule(json));
+          },
+          py::arg("rate"), "Set the learning rate of later steps: a number or a schedule.")
+      .def_property_readonly("state", &Optimizer::state, "Its variables, such as moments.");
+  module.def(
+      "input_value",
+      [](const py::handle& shape, const std::string& dtype, const std::string& name) {
+        const Type type = type_of(shape, dtype);
+        for (int64_t d : type.shape)
+          if (d == 0) throw ShapeError("an input's sizes must be >= 1", type.shape.to_string());
+        return input_value(type, name);
+      },
+      py::arg("shape"), py::arg("dtype"), py::arg("name"), "Make a graph's input.");
+  module.def(
+      "emit",
+      [](const std::string& name, const py::sequence& inputs, const py::handle& options) {
+        const Operation& op = operation(name);
+        return emit(op, op.options.read(to_json(options)), values_of(inputs));
+      },
+      py::arg("name"), py::arg("inputs"), py::arg("options"),
+      "Add an operation to a graph; return its outputs.");
+  module.def(
+      "gradient",
+      [](const Value& output, const std::vector<Value>& wrt) {
+        py::list all;
+        for (const Value& value : grad(output, wrt))
+          all.append(value ? py::cast(value) : py::none());
+        return all;
+      },
+      py::arg("output"), py::arg("wrt"), "Return gradients; None where there is no dependence.");
+  module.def(
+      "schedule_rate",
+      [](const py::handle& config, int64_t step) { return Schedule(to_json(config)).at(step); },
+      py::arg("config"), py::arg("step"), "Return a schedule's rate at a step.");
   module.def(
       "operation_names",
       [](bool all) {
@@ -243,22 +284,30 @@ void bind_graph(py::module_& module) {
           if (all || operation(name).is_public) names.push_back(name);
         return names;
       },
-      py::arg("all") = false);
-  module.def("describe_operation", describe_operation);
-  module.def("layer_schemas", [] {
-    py::list rows;
-    for (const LayerType* type : layer_types()) {
-      py::dict row = describe(type->schema);
-      row["inputs"] = type->inputs;
-      rows.append(row);
-    }
-    return rows;
-  });
-  module.def("optimizer_schemas", [] { return describe_all(Optimizer::schemas()); });
-  module.def("schedule_schemas", [] { return describe_all(Schedule::schemas()); });
-  module.def("initializer_schemas", [] { return describe_all(initializer_schemas()); });
-  module.def("loss_schemas", [] { return describe_all(loss_schemas()); });
-  module.def("metric_schemas", [] { return describe_all(metric_schemas()); });
+      py::arg("all") = false, "Return the names of the public operations, or of all.");
+  module.def("describe_operation", describe_operation, py::arg("name"),
+             "Return an operation's {name, doc, inputs, outputs, public, fields}.");
+  module.def(
+      "layer_schemas",
+      [] {
+        py::list rows;
+        for (const LayerType* type : layer_types()) {
+          py::dict row = describe(type->schema);
+          row["inputs"] = type->inputs;
+          rows.append(row);
+        }
+        return rows;
+      },
+      "Return {name, doc, fields, inputs} of each layer.");
+  const auto schemas = [&](const char* name, std::vector<const Schema*> (*all)()) {
+    module.def(
+        name, [all] { return describe_all(all()); }, "Return {name, doc, fields} of each.");
+  };
+  schemas("optimizer_schemas", Optimizer::schemas);
+  schemas("schedule_schemas", Schedule::schemas);
+  schemas("initializer_schemas", initializer_schemas);
+  schemas("loss_schemas", loss_schemas);
+  schemas("metric_schemas", metric_schemas);
   bind_programs(module);
 }
 

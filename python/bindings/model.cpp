@@ -3,6 +3,9 @@
 #include <striate/layers/model.h>
 #include <striate/layers/zoo.h>
 
+#include <optional>
+#include <span>
+
 #include "bindings.h"
 
 namespace striate {
@@ -48,7 +51,19 @@ CompileOptions options_of(const py::kwargs& given) {
   return options;
 }
 
-py::tuple to_tuple(const StepResult& result) { return py::make_tuple(result.loss, result.metrics); }
+template <const StepResult& (Model::*kRun)(const std::vector<Tensor>&, const std::vector<Tensor>&,
+                                           std::span<const int64_t>)>
+py::tuple run_batch(Model& model, const std::vector<Tensor>& x, const std::vector<Tensor>& y,
+                    const std::optional<py::array_t<int64_t, py::array::c_style>>& samples) {
+  std::span<const int64_t> numbers;
+  if (samples) numbers = {samples->data(), static_cast<size_t>(samples->size())};
+  const StepResult* result = nullptr;
+  {
+    const py::gil_scoped_release unlocked;
+    result = &(model.*kRun)(x, y, numbers);
+  }
+  return py::make_tuple(result->loss, result->metrics);
+}
 
 std::vector<Type> types_of(const py::sequence& rows) {
   std::vector<Type> types;
@@ -83,57 +98,61 @@ void bind_models(py::module_& module) {
                                  names.push_back(metric.name);
                                return names;
                              })
-      .def("layer", &Model::layer, py::arg("path"))
-      .def("count_params", &Model::count_params)
-      .def("freeze", &Model::freeze, py::arg("frozen") = true)
-      .def("apply", [](const Model& m, const std::vector<Value>& inputs) { return m(inputs); })
-      .def("replace_head", &Model::replace_head)
-      .def("compile", [](Model& m, const py::kwargs& options) { m.compile(options_of(options)); })
-      .def("train_batch",
-           [](Model& m, const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
-             const StepResult* result = nullptr;
-             {
-               const py::gil_scoped_release unlocked;
-               result = &m.train_batch(x, y);
-             }
-             return to_tuple(*result);
-           })
-      .def("test_batch",
-           [](Model& m, const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
-             const StepResult* result = nullptr;
-             {
-               const py::gil_scoped_release unlocked;
-               result = &m.test_batch(x, y);
-             }
-             return to_tuple(*result);
-           })
-      .def("predict_batch", &Model::predict_batch, release)
-      .def("program_memory",
-           [](const Model& m, const std::string& purpose, const py::sequence& x,
-              const py::sequence& y) {
-             const auto memory = m.planned(purpose, types_of(x), types_of(y))->memory();
-             return py::dict(py::arg("planned") = memory.planned, py::arg("used") = memory.used,
-                             py::arg("weights") = memory.weights, py::arg("state") = memory.state,
-                             py::arg("gradients") = memory.gradients,
-                             py::arg("persistent") = memory.persistent);
-           })
-      .def("target_types",
-           [](const Model& m, int64_t batch) {
-             py::list rows;
-             for (const Type& type : m.target_types(batch))
-               rows.append(py::make_tuple(type.shape.to_vector(), name_of(type.dtype)));
-             return rows;
-           })
-      .def("plan_seconds",
-           [](const Model& m, const std::string& purpose, const py::sequence& x,
-              const py::sequence& y) {
-             return m.planned(purpose, types_of(x), types_of(y))->plan_seconds();
-           })
-      .def("explain",
-           [](const Model& m, const std::string& purpose, const py::sequence& x,
-              const py::sequence& y) {
-             return to_python(m.planned(purpose, types_of(x), types_of(y))->explain());
-           })
+      .def_property_readonly("resume_differences", &Model::resume_differences,
+                             "What is otherwise than when its checkpoint was written.")
+      .def("layer", &Model::layer, py::arg("path"), "Return the layer of that path.")
+      .def("count_params", &Model::count_params, "Return the number of parameters.")
+      .def("freeze", &Model::freeze, py::arg("frozen") = true, "Stop or allow the training.")
+      .def(
+          "apply", [](const Model& m, const std::vector<Value>& inputs) { return m(inputs); },
+          py::arg("inputs"), "Apply the model as a layer.")
+      .def("replace_head", &Model::replace_head, py::arg("layer"),
+           "Return a model with the last layer replaced.")
+      .def(
+          "compile", [](Model& m, const py::kwargs& options) { m.compile(options_of(options)); },
+          "Say how the model is trained: all options by name.")
+      .def("train_batch", run_batch<&Model::train_batch>, py::arg("x"), py::arg("y"),
+           py::arg("samples") = py::none(),
+           "Train on one batch; return (loss, metrics). `samples` are the rows' numbers in their "
+           "data set, by which errors name them.")
+      .def("test_batch", run_batch<&Model::test_batch>, py::arg("x"), py::arg("y"),
+           py::arg("samples") = py::none(), "Evaluate one batch; return (loss, metrics).")
+      .def("predict_batch", &Model::predict_batch, release, py::arg("x"),
+           "Return the outputs for one batch.")
+      .def(
+          "program_memory",
+          [](const Model& m, const std::string& purpose, const py::sequence& x,
+             const py::sequence& y) {
+            const auto memory = m.planned(purpose, types_of(x), types_of(y))->memory();
+            return py::dict(py::arg("planned") = memory.planned, py::arg("used") = memory.used,
+                            py::arg("weights") = memory.weights, py::arg("state") = memory.state,
+                            py::arg("gradients") = memory.gradients,
+                            py::arg("persistent") = memory.persistent);
+          },
+          py::arg("purpose"), py::arg("x"), py::arg("y"), "Return the bytes of a program.")
+      .def(
+          "target_types",
+          [](const Model& m, int64_t batch) {
+            py::list rows;
+            for (const Type& type : m.target_types(batch))
+              rows.append(py::make_tuple(type.shape.to_vector(), name_of(type.dtype)));
+            return rows;
+          },
+          py::arg("batch"), "Return the (shape, dtype) of each target of so many samples.")
+      .def(
+          "plan_seconds",
+          [](const Model& m, const std::string& purpose, const py::sequence& x,
+             const py::sequence& y) {
+            return m.planned(purpose, types_of(x), types_of(y))->plan_seconds();
+          },
+          py::arg("purpose"), py::arg("x"), py::arg("y"), "Return what a program's plan took.")
+      .def(
+          "explain",
+          [](const Model& m, const std::string& purpose, const py::sequence& x,
+             const py::sequence& y) {
+            return to_python(m.planned(purpose, types_of(x), types_of(y))->explain());
+          },
+          py::arg("purpose"), py::arg("x"), py::arg("y"), "Return a row for each kernel.")
       .def("profile",
            [](const Model& m, const std::string& purpose, const std::vector<Tensor>& x,
               const std::vector<Tensor>& y, int rounds) {
@@ -168,25 +187,42 @@ void bind_models(py::module_& module) {
             return to_python(m.load_weights(path, partial));
           },
           py::arg("path"), py::arg("partial") = false);
-  module.def("register_function", [](const std::string& name, const py::object& function) {
-    register_function(name, from_python(function));
-  });
-  module.def("accepting_kernels", [](const std::string& name, const py::handle& options,
-                                     const py::sequence& inputs, const std::string& device) {
-    std::vector<Type> types;
-    std::vector<bool> present;
-    for (const auto& input : inputs) {
-      present.push_back(!input.is_none());
-      types.push_back(input.is_none() ? Type{} : types_of(py::make_tuple(input))[0]);
-    }
-    return to_python(
-        accepting_kernels(name, to_json(options), types, present, device_from_name(device)));
-  });
-  module.def("zoo_names", zoo::names);
-  module.def("zoo_make",
-             [](const std::string& name, const std::vector<int64_t>& shape, int64_t classes) {
-               return zoo::make(name, {Shape(shape), classes});
-             });
+  module.def(
+      "register_function",
+      [](const std::string& name, const py::object& function) {
+        register_function(name, from_python(function));
+      },
+      py::arg("name"), py::arg("function"), "Give a loss or metric a name that files record.");
+  module.def(
+      "accepting_kernels",
+      [](const std::string& name, const py::handle& options, const py::sequence& inputs,
+         const std::string& device) {
+        std::vector<Type> types;
+        std::vector<bool> present;
+        for (const auto& input : inputs) {
+          present.push_back(!input.is_none());
+          types.push_back(input.is_none() ? Type{} : types_of(py::make_tuple(input))[0]);
+        }
+        return to_python(
+            accepting_kernels(name, to_json(options), types, present, device_from_name(device)));
+      },
+      py::arg("operation"), py::arg("options"), py::arg("inputs"), py::arg("device"),
+      "Return [{name, accepts, reason}] of the kernels for an example.");
+  module.def(
+      "epoch_order",
+      [](int64_t samples, uint64_t seed, uint64_t epoch) {
+        const auto order = epoch_order(samples, seed, epoch);
+        return py::array_t<int64_t>(static_cast<py::ssize_t>(order.size()), order.data());
+      },
+      py::arg("samples"), py::arg("seed"), py::arg("epoch"),
+      "Return the order in which an epoch takes the samples.");
+  module.def("zoo_names", zoo::names, "Return the networks' names.");
+  module.def(
+      "zoo_make",
+      [](const std::string& name, const std::vector<int64_t>& shape, int64_t classes) {
+        return zoo::make(name, {Shape(shape), classes});
+      },
+      py::arg("name"), py::arg("shape"), py::arg("classes"), "Make a network.");
 }
 
 }  // namespace striate

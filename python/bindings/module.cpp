@@ -119,28 +119,43 @@ PYBIND11_MODULE(_striate, module) {
   module.doc() = "The C++ side of striate.";
   module.attr("__version__") = STRIATE_VERSION;
   py::register_exception_translator(translate);
-  module.def("seed", set_seed, "Set the seed of later initializations.");
-  module.def("current_seed", current_seed);
-  module.def("threads", threads);
-  module.def("set_threads", set_threads, "Set the threads of all later loops.");
-  module.def("memory_stats", [] {
-    const MemoryStats stats = memory_stats();
-    return py::dict(py::arg("allocations") = stats.allocations, py::arg("bytes") = stats.bytes,
-                    py::arg("peak") = stats.peak);
-  });
-  module.def("devices", [] {
-    py::list names;
-    for (Device device : devices()) names.append(device.to_string());
-    return names;
-  });
-  module.def("describe_device", [](const std::string& name) {
-    const Device device = device_from_name(name);
-    return backend(device.type).describe(device.index);
-  });
-  module.def("kernel_names", list_kernels);
-  module.def("operations_with_kernels", kernels::operations_with_entries);
-  module.def("force_kernels", kernels::force);
-  module.def("forced_kernels", kernels::forced);
+  module.def(
+      "seed", set_seed, py::arg("n"),
+      "Set the seed of later initializations, and the default one of shuffling and dropout.");
+  module.def("current_seed", current_seed, "Return the seed that `seed` set.");
+  module.def("threads", threads, "Return the number of threads that the CPU's kernels use.");
+  module.def("set_threads", set_threads, py::arg("n"),
+             "Set the number of threads of all later work. Raises ShapeError below 1.");
+  module.def(
+      "memory_stats",
+      [] {
+        const MemoryStats stats = memory_stats();
+        return py::dict(py::arg("allocations") = stats.allocations, py::arg("bytes") = stats.bytes,
+                        py::arg("peak") = stats.peak);
+      },
+      "Return what tensors and programs hold: {allocations (so far), bytes (now), peak}.");
+  module.def(
+      "devices",
+      [] {
+        py::list names;
+        for (Device device : devices()) names.append(device.to_string());
+        return names;
+      },
+      "Return the names of the devices that there are, such as \"cpu\".");
+  module.def(
+      "describe_device",
+      [](const std::string& name) {
+        const Device device = device_from_name(name);
+        return backend(device.type).describe(device.index);
+      },
+      py::arg("name"), "Return a device's name and instruction set in words.");
+  module.def("kernel_names", list_kernels, py::arg("operation"), py::arg("device"),
+             "Return the names of an operation's kernels, the reference last.");
+  module.def("operations_with_kernels", kernels::operations_with_entries,
+             "Return the names of the operations that have kernels.");
+  module.def("force_kernels", kernels::force, py::arg("rules"),
+             "Force kernels by rules; return those that held before.");
+  module.def("forced_kernels", kernels::forced, "Return the rules that force kernels now.");
   bind_tensors(module);
   bind_graph(module);
   bind_models(module);

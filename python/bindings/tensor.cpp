@@ -51,8 +51,7 @@ std::vector<Tensor> tensors_of(const py::sequence& arguments) {
 
 Tensor to_tensor(const py::array& array) {
   dtype_of_array(array);
-  constexpr int kWanted =
-      int{py::array::c_style} | int{py::detail::npy_api::NPY_ARRAY_ALIGNED_};
+  constexpr int kWanted = int{py::array::c_style} | int{py::detail::npy_api::NPY_ARRAY_ALIGNED_};
   const char order = array.dtype().byteorder();
   const bool is_native = order == '=' || order == '|' || order == (kLittle ? '<' : '>');
   if (is_native && (array.flags() & kWanted) == kWanted)
@@ -85,12 +84,18 @@ void bind_tensors(py::module_& module) {
            }),
            py::arg("value"))
       .def_property_readonly(
-          "shape", [](const Tensor& t) { return py::tuple(py::cast(t.shape().to_vector())); })
-      .def_property_readonly("dtype", [](const Tensor& t) { return name_of(t.dtype()); })
-      .def_property_readonly("ndim", [](const Tensor& t) { return t.shape().rank(); })
-      .def_property_readonly("size", [](const Tensor& t) { return t.elements(); })
-      .def_property_readonly("nbytes", &Tensor::bytes)
-      .def_property_readonly("device", [](const Tensor& t) { return t.device().to_string(); })
+          "shape", [](const Tensor& t) { return py::tuple(py::cast(t.shape().to_vector())); },
+          "Its sizes.")
+      .def_property_readonly(
+          "dtype", [](const Tensor& t) { return name_of(t.dtype()); }, "Its element type's name.")
+      .def_property_readonly(
+          "ndim", [](const Tensor& t) { return t.shape().rank(); }, "The number of its sizes.")
+      .def_property_readonly(
+          "size", [](const Tensor& t) { return t.elements(); }, "The number of its elements.")
+      .def_property_readonly("nbytes", &Tensor::bytes, "The bytes of its elements.")
+      .def_property_readonly(
+          "device", [](const Tensor& t) { return t.device().to_string(); },
+          "Where it lies, such as \"cpu\".")
       .def("numpy", to_array, "Return a NumPy array that shares the memory.")
       .def("item", &Tensor::item, "Return the only element as a float.")
       .def(
@@ -117,11 +122,13 @@ void bind_tensors(py::module_& module) {
             return dtype.is_none() ? array : array.attr("astype")(dtype);
           },
           py::arg("dtype") = py::none(), py::arg("copy") = py::none())
-      .def("__getitem__",
-           [](const Tensor& t, const py::object& index) {
-             const py::object part = py::array(to_array(t)).attr("__getitem__")(index);
-             return to_tensor(py::module_::import("numpy").attr("array")(part));
-           })
+      .def(
+          "__getitem__",
+          [](const Tensor& t, const py::object& index) {
+            const py::object part = py::array(to_array(t)).attr("__getitem__")(index);
+            return to_tensor(py::module_::import("numpy").attr("array")(part));
+          },
+          py::arg("index"))
       .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); })
       .def("__dlpack__",
            [](const Tensor& t, const py::kwargs&) {
@@ -129,7 +136,8 @@ void bind_tensors(py::module_& module) {
              return py::array(to_array(t)).attr("__dlpack__")();
            })
       .def("__repr__", &Tensor::to_string);
-  module.def("tensor_from_array", to_tensor, "Share a contiguous array's memory.");
+  module.def("tensor_from_array", to_tensor, py::arg("array"),
+             "Share a contiguous array's memory.");
   module.def(
       "run_operation",
       [](const std::string& name, const py::sequence& arguments, const py::handle& options) {
@@ -138,6 +146,7 @@ void bind_tensors(py::module_& module) {
         const py::gil_scoped_release release;
         return run_operation(name, json, inputs);
       },
+      py::arg("name"), py::arg("inputs"), py::arg("options"),
       "Run an operation on tensors; return all its outputs.");
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class TrainStep:
         """Train on one batch and return its loss, a tensor of rank 0.
 
         Raises:
-            LabelError: A label outside the classes; the sample is named and nothing has changed.
+            LabelError: A label outside the classes; its row is named and nothing has changed.
             NumericsError: The loss is not finite; the layer is named and no weight has changed.
         """
         loss, _ = self._handle.train_batch(_tensors(_arrays(x, "x")), _tensors(_arrays(y, "y")))
@@ -274,7 +275,7 @@ class Model:
         sums, samples = 0.0, 0
         for x, y in batches:
             x, y = _arrays(x, "x"), _arrays(y, "y")
-            loss, metrics = run(_tensors(x), _tensors(y))
+            loss, metrics = run(_tensors(x), _tensors(y), batches.indices)
             rows = len(x[0])
             sums = sums + rows * np.array([loss, *metrics])
             samples += rows
@@ -314,7 +315,7 @@ class Model:
 
         Raises:
             ShapeError: For empty data or counts that differ. LabelError, NumericsError: See
-            `train_step`.
+            `train_step`; the sample is named by its number in the data.
         """
         from striate.data import Batches
         from striate.history import History
@@ -541,29 +542,25 @@ class Sequential(Model):
             raise ShapeError(
                 f"{rule}, got {values}. Put st.Input(shape) first.", rule=rule, values=values
             )
-        counts, x = {}, layers[0]
+        # Names are given before the layers are applied, so that errors can say which one it was.
+        _striate.name_layers([x._handle for x in layers if isinstance(x, RegisteredLayer)])
+        x = layers[0]
         for layer in layers[1:]:
-            if isinstance(layer, RegisteredLayer) and not layer.name:
-                base = _snake_case(type(layer).__name__)
-                counts[base] = counts.get(base, -1) + 1
-                layer._handle.path = base if counts[base] == 0 else f"{base}_{counts[base]}"
             x = layer(x)
         super().__init__(layers[0], x, name)
-
-
-def _snake_case(name):
-    text = ""
-    for i, letter in enumerate(name):
-        if letter.isupper() and i and name[i - 1].islower():
-            text += "_"
-        text += letter.lower()
-    return text
 
 
 def load(file):
     """Read a model that `save` wrote.
 
+    A checkpoint's kernels are chosen again where they still can be. What is otherwise than when it
+    was written, such as the number of threads, is said by a warning.
+
     Raises:
         FileError: For a file that is absent, damaged, or holds no model.
     """
-    return Model._wrap(_striate.Model.load(str(file)))
+    handle = _striate.Model.load(str(file))
+    for difference in handle.resume_differences:
+        text = f"training on from {file} will not give the same bits: {difference}"
+        warnings.warn(text, stacklevel=2)
+    return Model._wrap(handle)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _striate
 from ..errors import DTypeError, ShapeError
 
 _UINT64 = 2**64 - 1
@@ -69,6 +70,8 @@ class Batches:
         self.reuse = bool(reuse)
         self._epoch = self._position = 0
         self._begun = False
+        self.indices: np.ndarray | None = None
+        """The samples of the batch that was given out last, as numbers of rows: int64 [n]."""
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -92,10 +95,7 @@ class Batches:
         """Return the samples of an epoch in the order in which it takes them: int64 [N]."""
         if not self.shuffle:
             return np.arange(self.samples)
-        # Sorting raw Philox words instead of calling numpy's `permutation`: numpy keeps the words
-        # of a bit generator the same for ever, but may change what it makes of them.
-        key = np.array([self.seed & _UINT64, epoch & _UINT64], np.uint64)
-        return np.argsort(np.random.Philox(key=key).random_raw(self.samples), kind="stable")
+        return _striate.epoch_order(self.samples, self.seed & _UINT64, epoch & _UINT64)
 
     def state(self) -> dict[str, int]:
         """Return where the running epoch is: {epoch, position in samples, seed, samples}.
@@ -149,7 +149,7 @@ class Batches:
                 y_buffers = self._y.buffers(len(indices)) if self._y else None
             x = self._x.gather(indices, x_buffers)
             y = self._y.gather(indices, y_buffers) if self._y else None
-            self._epoch, self._position = epoch, begin + len(indices)
+            self._epoch, self._position, self.indices = epoch, begin + len(indices), indices
             yield x if self._y is None else (x, y)
 
 
