@@ -112,6 +112,7 @@ struct Pairs {
         y(y_data, samples, batch_size) {}
 
   static int64_t check(std::vector<Tensor> all, const std::vector<Tensor>& y) {
+    if (y.empty()) count_samples(y, "y");
     all.insert(all.end(), y.begin(), y.end());
     return count_samples(all, "x and y");
   }
