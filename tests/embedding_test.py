@@ -81,6 +81,16 @@ def test_cpp_and_python_write_the_same_bytes(built, data, trained):
     assert twin.read_bytes() == trained.read_bytes()
 
 
+def test_cpp_and_python_fit_alike(built, data):
+    options = ["--data", data, "--seed", "4", "--epochs", "2", "--out"]
+    said = run(built / "train", *options, built / "fit_cpp.safetensors")
+    assert said == run(sys.executable, PROJECT / "twin.py", "train", *options,
+                       built / "fit_python.safetensors")  # fmt: skip
+    assert len(said.splitlines()) == 2
+    files = [(built / f"fit_{name}.safetensors").read_bytes() for name in ("cpp", "python")]
+    assert files[0] == files[1]
+
+
 def test_another_seed_gives_another_model(built, data):
     files = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
