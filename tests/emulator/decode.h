@@ -78,6 +78,7 @@ class Selection {
   const u32* labels(size_t operand, u32& count);
   /// Index into Program::entries of a function named by an operand; throws if it has no body.
   u32 entry(size_t operand);
+  u32 entries() const;
   /// Rows of the arguments and of the results of a function of the program.
   std::vector<u32> argument_rows(u32 entry);
   std::vector<u32> return_rows(u32 entry);
@@ -128,9 +129,9 @@ struct SpecialRow {
   u32 bytes = 4;
 };
 
-/// Bytes [begin, end) of the register file.
+/// One row of the register file; 0 bytes a lane: a predicate.
 struct Rows {
-  u32 begin = 0, end = 0;
+  u32 begin = 0, bytes = 0;
 };
 
 /// A function of a program: where it starts and which part of the register file is its own.

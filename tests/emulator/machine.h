@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <string_view>
 #include <vector>
 
 namespace emulator {
@@ -46,9 +47,9 @@ using Handler = void (*)(Warp& warp, const Instruction& instruction);
 
 /// Where an instruction comes from, for messages.
 struct Origin {
-  std::string text;  // the PTX instruction as written
+  std::string_view text;  // the PTX instruction as written
   u32 ptx_line = 0;  // line in the PTX text
-  std::string file;  // CUDA source, by the nearest `.loc`; empty without -lineinfo
+  std::string_view file;  // CUDA source, by the nearest `.loc`; empty without -lineinfo
   u32 line = 0;
 };
 
@@ -98,16 +99,29 @@ std::string place(const Warp& warp, const Instruction& instruction, u32 lane);
 
 // ---- State --------------------------------------------------------------------------------------
 
+/// One call of a device function by lanes that run together.
+struct Frame {
+  u32 function = 0;  // index into Program::entries
+  u32 back = 0;      // pc to return to
+  u32 depth = 1;
+  const u32* results = nullptr;  // where they go: calls.cpp
+  std::shared_ptr<Frame> parent;
+  std::vector<std::byte> saved;  // rows of a function that calls itself
+};
+
 /// Lanes of a diverged warp that run together.
-struct Frame;
 struct Group {
   u32 pc = 0;
   u32 mask = 0;
-  Frame* frame = nullptr;  // call stack; null in the kernel itself
-  u32 waits_for = 0;       // lanes named by a *.sync that have not come yet
-  u32 barrier = 0;         // 1 + number of the block barrier it waits at, 0 if none
-  u32 backward = 0;        // backward branches taken since the group was last chosen
+  std::shared_ptr<Frame> frame;  // null in the kernel itself
+  u32 waits_for = 0;             // lanes named by a *.sync that have not come yet
+  u32 barrier = 0;               // 1 + number of the block barrier it waits at, 0 if none
+  bool meets = false;            // waits at a bar.warp.sync
+  bool rested = false;           // gave way to others after many backward branches
 };
+
+/// Why the running group stopped.
+enum class Stop : u8 { kNo, kReconsider, kBlocked };
 
 /// A copy begun by cp.async. Owned by tensor.cpp, which lands it at once or at its wait.
 struct AsyncCopy {
@@ -126,6 +140,11 @@ struct AsyncCopies {
   std::array<u32, kLanes> commits{};
 };
 
+/// Addresses [begin, end) known to be one living allocation.
+struct KnownRange {
+  u64 begin = 0, end = 0;
+};
+
 struct Warp {
   std::byte* registers = nullptr;
   u32 mask = 0;    // lanes that execute the current instruction: active and guard
@@ -133,12 +152,15 @@ struct Warp {
   u32 pc = 0;      // next instruction of the running group
   u32 alive = 0;   // lanes that exist and have not exited
   u32 index = 0;   // in the block
+  u32 limit = kAllLanes;         // pc at which the running group may meet another
+  u32 backward = 0;              // backward branches while diverged
+  Stop stop = Stop::kNo;         // set by a handler after which a group must be chosen anew
   Block* block = nullptr;
-  Frame* frame = nullptr;     // of the running group
-  u32 stop = 0;               // set by a handler after which another group or warp must be chosen
-  u32 backward = 0;           // backward branches of the running group
-  std::vector<Group> groups;  // the other groups while diverged, or all of them while parked
-  u64 executed = 0;           // warp-instructions
+  std::shared_ptr<Frame> frame;  // of the running group
+  std::vector<Group> groups;     // the other groups while diverged, or all of them while parked
+  KnownRange* ranges = nullptr;  // memory last touched, by instruction
+  u64 executed = 0;              // warp-instructions
+  u64 lanes_executed = 0;        // thread-instructions
   AsyncCopies copies;
 
   /// The 32 lanes of the register at `offset`.
@@ -216,6 +238,10 @@ class Observer {
   virtual void barrier_releases(Block&, u32 barrier) { (void)barrier; }
   /// Lanes `mask` of one warp meet at a *.sync instruction that orders memory (bar.warp.sync).
   virtual void warp_meets(Warp&, const Instruction&, u32 mask) { (void)mask; }
+  /// The bytes of a cp.async of this warp arrive in shared memory, at `wait`.
+  virtual void copy_lands(Warp&, const Instruction& wait, const AsyncCopy& copy) {
+    (void)wait, (void)copy;
+  }
   /// Lanes `mask` exit.
   virtual void lanes_exit(Warp&, const Instruction&, u32 mask) { (void)mask; }
   virtual void launch_ends(Launch&) {}
@@ -234,6 +260,9 @@ std::shared_ptr<Counters> new_counters();
 /// all execute it now. The others are parked and will execute the instruction again later. A handler
 /// does nothing for lanes that are not in the result.
 u32 gather_lanes(Warp& warp, const Instruction& instruction, const u32* members);
+
+/// The same when every lane names the same partners.
+u32 gather_lanes(Warp& warp, const Instruction& instruction, u32 members);
 
 // ---- Launches -----------------------------------------------------------------------------------
 
