@@ -1,5 +1,6 @@
 // Element types, random numbers, devices, memory and tensors.
 #include <gtest/gtest.h>
+#include <striate/core/plugin.h>
 #include <striate/core/random.h>
 #include <striate/core/tensor.h>
 
@@ -139,13 +140,13 @@ TEST(Device, NamesAreParsed) {
     EXPECT_THROW(device_from_name(name), DeviceError) << name;
 }
 
-TEST(Device, SaysThatThePlugInIsMissing) {
-  if (devices().size() > 1) return;  // a build with CUDA knows the device
+TEST(Device, SaysWhyThereIsNoCuda) {
+  if (cuda_plugin().loaded) return;  // a machine with CUDA knows the device
   EXPECT_EQ(device_from_name("auto"), Device{});
-  EXPECT_EQ(
-      message_of([] { device_from_name("cuda"); }),
-      "device 'cuda' needs the CUDA plug-in, which this build does not have. Use device 'cpu',"
-      " which works everywhere.");
+  const std::string message = message_of([] { device_from_name("cuda"); });
+  EXPECT_EQ(message.rfind("device 'cuda' cannot be used: ", 0), 0u) << message;
+  EXPECT_NE(message.find(cuda_plugin().fix), std::string::npos) << message;
+  EXPECT_FALSE(cuda_plugin().fix.empty());
 }
 
 TEST(Memory, IsAlignedAndCounted) {

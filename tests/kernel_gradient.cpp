@@ -12,7 +12,7 @@ namespace striate::testing {
 // -------------------------------------------------------------------------------------
 
 void check_gradient(const GradientCase& g, double tolerance) {
-  const Case forward = g.forward.as_float64();
+  const Case forward = g.forward.with_floats(DType::kF64);
   std::vector<Values> inputs = draw_inputs(forward, 2);
   const std::vector<Values> outputs = run_entry(forward, "reference", inputs);
 

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <striate/core/allocator.h>
 #include <striate/core/error.h>
 #include <striate/core/parallel.h>
 #include <striate/core/random.h>
@@ -153,6 +154,48 @@ class Guarded {
 // 3. One run
 // ---------------------------------------------------------------------------------------
 
+/// The device whose entries the tables try: STRIATE_TEST_DEVICE, by default the CPU.
+Device device_under_test() {
+  static const Device device = [] {
+    const char* name = std::getenv("STRIATE_TEST_DEVICE");
+    return device_from_name(name ? name : "cpu");
+  }();
+  return device;
+}
+
+/// Host memory that a run on a device reads or writes.
+struct HostRange {
+  const void* data;
+  size_t bytes;
+};
+
+/// Run with copies of the host's values, each an allocation of its own size, so that what lies
+/// beyond is nobody's; then copy them back. The workspace is not set.
+void run_on_device(Device device, const Prepared& prepared, const std::vector<HostRange>& inputs,
+                   const std::vector<HostRange>& outputs) {
+  Backend& backend = striate::backend(device.type);
+  std::map<const void*, std::shared_ptr<Buffer>> copies;
+  auto take = [&](const HostRange& range) -> void* {
+    if (!range.data) return nullptr;
+    auto& copy = copies[range.data];
+    if (!copy) {
+      copy = Buffer::allocate(range.bytes, device);
+      backend.copy_from_host(copy->data(), range.data, range.bytes, device.index);
+    }
+    return copy->data();
+  };
+  std::vector<void*> output_pointers;
+  std::vector<const void*> input_pointers;
+  for (const HostRange& range : outputs) output_pointers.push_back(take(range));
+  for (const HostRange& range : inputs) input_pointers.push_back(take(range));
+  const auto workspace = Buffer::allocate(prepared.workspace, device);
+  prepared.kernel->run({input_pointers.data(), output_pointers.data(), workspace->data(),
+                        backend.stream(device.index)});
+  backend.wait(device.index);
+  for (const auto& [host, copy] : copies)
+    backend.copy_to_host(const_cast<void*>(host), copy->data(), copy->bytes(), device.index);
+}
+
 struct Run {
   std::vector<Bytes> outputs;       // dense
   std::vector<std::string> faults;  // what the run did that it must not
@@ -201,7 +244,16 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
     input_pointers.push_back(at);
   }
   Guarded workspace(prepared.workspace);
-  prepared.kernel->run({input_pointers.data(), output_pointers.data(), workspace.data(), nullptr});
+  if (problem.device.type == DeviceType::kCpu) {
+    prepared.kernel->run(
+        {input_pointers.data(), output_pointers.data(), workspace.data(), nullptr});
+  } else {
+    std::vector<HostRange> from, to;
+    for (const Guarded& output : outputs) to.push_back({output.data(), output.bytes()});
+    for (size_t i = 0; i < input_pointers.size(); ++i)
+      from.push_back({input_pointers[i], originals[i].size()});
+    run_on_device(problem.device, prepared, from, to);
+  }
 
   if (!workspace.guards_hold()) result.faults.push_back("writes outside its workspace");
   for (size_t i = 0; i < stored.size(); ++i)
@@ -286,12 +338,14 @@ bool promises_equal_bits_for_any_threads(const Entry& entry) {
 bool try_entry(const Trial& t) {
   std::vector<std::string> seen;
   bool ran = false;
-  for (const char* tag : {"abcd", "aDbc8d", "aDbc16d"}) {
+  for (const char* tag : {"abcd", "aDbc8d", "aDbc16d", "Abcd8a", "Abcd16a"}) {
     Problem problem = t.c.problem();
+    problem.device = {t.entry.device, 0};
+    const bool on_cpu = t.entry.device == DeviceType::kCpu;
     bool image = false;
     for (auto& v : problem.inputs)
       if (v.shape.rank() == 4) v.layout = Layout::parse(tag), image = true;
-    if (tag[1] == 'D' && !(image && t.c.blocked_inputs)) continue;
+    if (tag[1] == 'D' && !(image && t.c.blocked_inputs && on_cpu)) continue;
     const std::string reason = t.entry.declines(problem);
     if (!reason.empty()) {
       t.count.reason = reason;
@@ -319,7 +373,7 @@ bool try_entry(const Trial& t) {
                        "when run twice");
     if (!prepared.in_place.empty())
       compare(t, run_prepared(problem, prepared, t.inputs, true), how + " in place");
-    if (seen.size() == 1 && promises_equal_bits_for_any_threads(t.entry)) {
+    if (seen.size() == 1 && on_cpu && promises_equal_bits_for_any_threads(t.entry)) {
       const int before = threads();
       for (int team : {1, 3}) {
         set_threads(team);
@@ -366,16 +420,16 @@ std::string Case::describe() const {
   return text.str();
 }
 
-Case Case::as_float64() const {
+Case Case::with_floats(DType dtype) const {
   Case c = *this;
   for (Input& input : c.inputs)
     if (input.dtype == DType::kF32) {
       if (input.fill == Input::Fill::kBytes)
-        input.bytes = to_bytes(to_values(input.bytes, DType::kF32), DType::kF64);
-      input.dtype = DType::kF64;
+        input.bytes = to_bytes(to_values(input.bytes, DType::kF32), dtype);
+      input.dtype = dtype;
     }
   for (Output& output : c.outputs)
-    if (output.dtype == DType::kF32) output.dtype = DType::kF64;
+    if (output.dtype == DType::kF32) output.dtype = dtype;
   return c;
 }
 
@@ -446,18 +500,41 @@ double nmse(const Values& values, const Values& expected) {
 // 6. The table
 // -------------------------------------------------------------------------------------
 
+namespace {
+
+/// Try a device's entries with values stored in 16 bits: the reference computes in float32 from the
+/// same rounded inputs, so that only the rounding of the result remains, (half an ulp)^2 / 3.
+void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
+  for (const auto& [dtype, limit] : {std::pair(DType::kF16, 6e-8), std::pair(DType::kBF16, 4e-6)}) {
+    Case halves = c.with_floats(dtype);
+    halves.limit = std::max(c.limit, limit);
+    Problem problem = halves.problem();
+    problem.device = {entry.device, 0};
+    if (!entry.declines(problem).empty()) continue;
+    const std::vector<Values> values = draw_inputs(halves);
+    const std::vector<Values> expected = run_entry(c, "reference", values);
+    try_entry({halves, entry, bytes_of(halves, values), expected, count});
+  }
+}
+
+}  // namespace
+
 std::vector<EntryCount> run_table(const std::vector<Case>& table) {
   EXPECT_FALSE(table.empty()) << "an empty table tests nothing";
+  const DeviceType device = device_under_test().type;
   std::map<std::pair<std::string, std::string>, EntryCount> counts;
   for (const Case& c : table) {
     const std::vector<Values> values = draw_inputs(c);
     const std::vector<Bytes> inputs = bytes_of(c, values);
     try {
       const std::vector<Values> expected = run_entry(c, "reference", values);
-      for (const Entry* entry : kernels::entries(c.operation, DeviceType::kCpu)) {
+      const auto entries = kernels::entries(c.operation, device);
+      EXPECT_FALSE(entries.empty()) << c.operation << " has no kernel for this device";
+      for (const Entry* entry : entries) {
         EntryCount& count = counts[{c.operation, entry->name}];
         count.operation = c.operation, count.entry = entry->name;
         ++(try_entry({c, *entry, inputs, expected, count}) ? count.ran : count.declined);
+        if (device != DeviceType::kCpu) try_halves(c, *entry, count);
       }
     } catch (const Error& error) {
       ADD_FAILURE() << error.what() << " on " << c.describe();

@@ -13,7 +13,8 @@
 // with equal bits; in place where the entry allows it. Outputs and the workspace hold NaN (bytes
 // 0xFF) before each call and have guard bytes around them; inputs must come back unchanged, the
 // padding of a blocked output must be zero. Floating outputs are compared by the normalised mean
-// square error sum (a-b)^2 / sum b^2, others bit by bit.
+// square error sum (a-b)^2 / sum b^2, others bit by bit. STRIATE_TEST_DEVICE=cuda tries that device's
+// entries instead, also with float16 and bfloat16 values.
 //
 // `check_gradient` compares a backward operation with central differences of the forward reference,
 // both in float64.
@@ -99,8 +100,8 @@ struct Case {
 
   kernels::Problem problem() const;
   std::string describe() const;
-  /// Return the case with every float32 value as float64.
-  Case as_float64() const;
+  /// Return the case with every float32 value in another type.
+  Case with_floats(DType dtype) const;
 };
 
 /// What became of one entry over a table.

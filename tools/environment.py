@@ -209,6 +209,41 @@ def build_library() -> None:
         compile_targets(BUILD, "striate", "_striate")
 
 
+# --- CUDA -----------------------------------------------------------------------------------------
+
+CUDA_VERSION = 13
+# NVIDIA's compiler from PyPI; the first brings the device libraries and headers that it needs,
+# Thrust and CUB come by name only.
+CUDA_PACKAGES = ["nvidia-cuda-nvcc>=13", "nvidia-cuda-cccl>=13"]
+EMULATOR = BUILD / "emulator" / f"libcudart.so.{CUDA_VERSION}"
+
+
+def cuda_compiler() -> Path:
+    """Return nvcc of CUDA 13: the machine's, or the one in .venv/, fetched the first time."""
+    named = [os.environ.get("CUDACXX"), shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc"]
+    for nvcc in named:
+        if nvcc and Path(nvcc).exists():
+            said = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
+            version = re.search(r"release (\d+)", said)
+            if version and int(version.group(1)) >= CUDA_VERSION:
+                return Path(nvcc)
+    found = list(VENV.glob("lib/python3*/site-packages/nvidia/cu13/bin/nvcc"))
+    if not found:
+        with stage("downloading 130 MB of CUDA compiler"):
+            run([PYTHON, "-m", "pip", "install", "--quiet", *CUDA_PACKAGES])
+        found = list(VENV.glob("lib/python3*/site-packages/nvidia/cu13/bin/nvcc"))
+    return found[0]
+
+
+def build_cuda(*targets: str) -> None:
+    """Compile the CUDA plug-in and the stand-in runtime that executes it without a GPU."""
+    nvcc = cuda_compiler()
+    with stage("compiling the CUDA plug-in and the emulator"):
+        configure(BUILD, "-DSTRIATE_CUDA=on", f"-DCMAKE_CUDA_COMPILER={nvcc}",
+                  "-DSTRIATE_EMULATOR=ON")  # fmt: skip
+        compile_targets(BUILD, "striate_cuda", "cudart_emulator", *targets)
+
+
 # --- what the package itself fetches into the cache -----------------------------------------------
 
 
@@ -279,6 +314,10 @@ def run_main(main) -> None:
     sys.exit(code)
 
 
+# Commands that run CUDA kernels without a GPU.
+EMULATED = ("train_emulated",)
+
+
 def main() -> int:
     """Set up, then run tools/NAME.py with the Python of .venv/: environment.py NAME [option...]."""
     name = sys.argv[1]
@@ -293,8 +332,12 @@ def main() -> int:
     else:
         options, rest = parser.parse_known_args(sys.argv[2:])
     set_up(options.no_apt)
+    variables = environment()
+    if name in EMULATED:
+        build_cuda()
+        variables.setdefault("STRIATE_CUDART", str(EMULATOR))
     script = ROOT / "tools" / f"{name}.py"
-    code = subprocess.call([str(PYTHON), str(script), *rest], env=environment())
+    code = subprocess.call([str(PYTHON), str(script), *rest], env=variables)
     return 128 - code if code < 0 else code
 
 

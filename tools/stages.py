@@ -13,10 +13,12 @@ from pathlib import Path
 
 from environment import (
     BUILD,
+    EMULATOR,
     PYTHON,
     ROOT,
     VENV,
     Failed,
+    build_cuda,
     compile_targets,
     configure,
     environment,
@@ -158,9 +160,26 @@ def wheel() -> None:
 
 
 def cuda(long: bool) -> Count:
-    """CUDA kernels under the stand-in runtime (none in this version)"""
-    print("   holds no tests yet in this version: CUDA kernels arrive in a later one")
-    return Count()
+    """CUDA kernels, executed and checked by the emulator; --long: other compute capabilities too"""
+    fetch_googletest()
+    build_cuda("emulator_tests", "striate_tests")
+    with stage("running the emulator's own tests"):
+        count = run_reported([BUILD / "bin" / "emulator_tests", "--gtest_brief=1"],
+                             "emulator.xml", "--gtest_output=xml:", long)  # fmt: skip
+    os.environ.update(STRIATE_CUDART=str(EMULATOR), STRIATE_TEST_DEVICE="cuda")
+    try:
+        with stage("running every CUDA kernel under the emulator's checks"):
+            os.environ["EMULATOR_CHECKS"] = "full"
+            count.add(run_reported([BUILD / "bin" / "striate_tests", "--gtest_brief=1"],
+                                   "cuda.xml", "--gtest_output=xml:", long))  # fmt: skip
+        with stage("training on device cuda under the emulator"):
+            os.environ["EMULATOR_CHECKS"] = "bounds"
+            count.add(run_reported([PYTHON, "-m", "pytest", "-q", "tests/cuda"], "cuda-python.xml",
+                                   "--junitxml=", long))  # fmt: skip
+    finally:
+        for name in ("STRIATE_CUDART", "STRIATE_TEST_DEVICE", "EMULATOR_CHECKS"):
+            os.environ.pop(name, None)
+    return count
 
 
 def vendor(long: bool) -> Count:

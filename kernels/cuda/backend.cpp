@@ -6,6 +6,7 @@
 #include <striate/kernels/cuda/status.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -105,6 +106,8 @@ class CudaBackend : public Backend {
   }
 
   std::unique_ptr<Recording> record(const std::function<void()>& work, int index) override {
+    const char* graphs = std::getenv("STRIATE_CUDA_GRAPHS");  // 0: launch one by one, to compare
+    if (graphs && std::string(graphs) == "0") return nullptr;
     const cudaStream_t stream = use(index).stream;
     check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
           "a step could not be recorded");

@@ -147,6 +147,14 @@ void bind_models(py::module_& module) {
           },
           py::arg("purpose"), py::arg("x"), py::arg("y"), "Return what a program's plan took.")
       .def(
+          "graph_nodes",
+          [](const Model& m, const std::string& purpose, const py::sequence& x,
+             const py::sequence& y) {
+            return m.planned(purpose, types_of(x), types_of(y))->recorded_nodes();
+          },
+          py::arg("purpose"), py::arg("x"), py::arg("y"),
+          "Return the kernels and copies of a recorded step.")
+      .def(
           "explain",
           [](const Model& m, const std::string& purpose, const py::sequence& x,
              const py::sequence& y) {

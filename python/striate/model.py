@@ -10,7 +10,7 @@ import numpy as np
 from striate import _striate
 from striate.errors import DTypeError, Error, ShapeError
 from striate.listed import listed
-from striate.registered import RegisteredLayer
+from striate.registered import Input, RegisteredLayer
 
 Tensor, Value = _striate.Tensor, _striate.Value
 
@@ -470,6 +470,18 @@ class Model:
         targets = self._target_types(batch_size, purpose)
         return self._handle.program_memory(purpose, types, targets)
 
+    def graph_nodes(self, batch_size=32, purpose="predict"):
+        """Return how many kernels and copies the graph is that a GPU is given as one piece.
+
+        It is 0 on the CPU, and before a batch of this size has been run.
+
+        Args:
+            batch_size: The program's batch size.
+            purpose: "predict" or "train".
+        """
+        types = self._batch_types(batch_size)
+        return self._handle.graph_nodes(purpose, types, self._target_types(batch_size, purpose))
+
     def max_batch(self, bytes, purpose="predict"):  # noqa: A002
         """Return the largest batch size whose program needs at most so many bytes.
 
@@ -526,7 +538,14 @@ class Model:
 
 
 class Sequential(Model):
-    """Layers one after another; the first is `st.Input(shape)`.
+    """Layers one after another; the first is `st.Input(shape)`, or has an `input_shape`.
+
+    Args:
+        layers: The layers.
+        name: Name in summaries and files.
+
+    Raises:
+        ShapeError: When the input's shape is not given, or layers do not fit together.
 
     >>> import striate as st
     >>> model = st.Sequential([st.Input((4,)), st.Dense(3, activation="relu"), st.Dense(1)])
@@ -536,6 +555,8 @@ class Sequential(Model):
 
     def __init__(self, layers, name="sequential"):
         layers = list(layers)
+        if layers and getattr(layers[0], "_input_shape", None) is not None:
+            layers.insert(0, Input(layers[0]._input_shape))
         if not layers or not isinstance(layers[0], Value):
             rule = "Sequential begins with an Input"
             values = type(layers[0]).__name__ if layers else "no layers"

@@ -1,0 +1,138 @@
+"""Training on device "cuda": the same numbers as the CPU, whole steps as one graph, files for both.
+
+Without a GPU the stage `cuda` of ./tools/test runs this under the emulator.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import striate as st
+
+BATCH = 16
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Return a few training pictures, and as many of which the classes are told by place."""
+    (x, y), _ = st.data.fashion_mnist()
+    return (x[:1024] / np.float32(255)).astype("float32").reshape(-1, 28, 28, 1), y[:1024].astype(
+        "int64"
+    )
+
+
+def lenet(device, **options):
+    st.seed(3)
+    model = st.zoo.lenet()
+    model.compile(
+        st.SGD(0.02, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        ["accuracy"],
+        device=device,
+        **options,
+    )
+    return model
+
+
+def losses(model, pictures, steps):
+    x, y = pictures
+    rows = [slice(i * BATCH, (i + 1) * BATCH) for i in range(steps)]
+    return np.array([model.train_step(x[r], y[r])["loss"] for r in rows])
+
+
+def test_losses_follow_the_cpus(pictures):
+    ours = losses(lenet("cuda"), pictures, 30)
+    theirs = losses(lenet("cpu"), pictures, 30)
+    assert np.isfinite(ours).all()
+    np.testing.assert_allclose(ours[:10], theirs[:10], rtol=1e-4)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def test_a_step_is_one_small_graph(pictures):
+    model = lenet("cuda")
+    losses(model, pictures, 2)
+    assert 0 < model.graph_nodes(BATCH, "train") <= 20
+
+
+def test_weights_and_predictions_agree_with_the_cpu(pictures, tmp_path):
+    model = lenet("cuda")
+    losses(model, pictures, 5)
+    model.save(tmp_path / "cuda.safetensors")
+    there = model.predict(pictures[0][:8])
+    loaded = st.load(tmp_path / "cuda.safetensors")
+    for ours, theirs in zip(model.get_weights(), loaded.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+    loaded.compile("sgd", "sparse_categorical_crossentropy", device="cpu")
+    np.testing.assert_allclose(loaded.predict(pictures[0][:8]), there, rtol=1e-4, atol=1e-6)
+
+
+def test_a_file_of_the_cpu_goes_on_here(pictures, tmp_path):
+    losses(lenet("cpu"), pictures, 1)
+    model = lenet("cpu")
+    losses(model, pictures, 3)
+    model.save(tmp_path / "cpu.safetensors")
+    loaded = st.load(tmp_path / "cpu.safetensors")
+    loaded.compile("sgd", "sparse_categorical_crossentropy", device="cuda")
+    there = loaded.predict(pictures[0][:8])
+    np.testing.assert_allclose(there, model.predict(pictures[0][:8]), rtol=1e-4, atol=1e-6)
+
+
+def test_a_loss_that_is_not_finite_changes_nothing(pictures):
+    model = lenet("cuda")
+    losses(model, pictures, 2)
+    before = model.get_weights()
+    huge = [w.copy() for w in before]
+    huge[-1][:] = np.inf
+    model.set_weights(huge)
+    with pytest.raises(st.NumericsError, match="finite at step 2"):
+        losses(model, pictures, 1)
+    for ours, theirs in zip(model.get_weights(), huge):
+        np.testing.assert_array_equal(ours, theirs)
+    model.set_weights(before)
+    assert np.isfinite(losses(model, pictures, 1)).all()
+
+
+def test_labels_outside_the_classes_are_named(pictures):
+    model = lenet("cuda")
+    x, y = pictures[0][:BATCH], pictures[1][:BATCH].copy()
+    y[5] = 10
+    with pytest.raises(st.LabelError, match="sample 5"):
+        model.train_step(x, y)
+    y[5] = 9
+    model.train_step(x, y)
+
+
+def test_shards_give_nearly_the_same(pictures):
+    whole = losses(lenet("cuda"), pictures, 3)
+    parts = losses(lenet("cuda", shards=2), pictures, 3)
+    np.testing.assert_allclose(parts, whole, rtol=1e-4)
+
+
+PLAIN = """
+import hashlib, numpy as np, striate as st
+rng = np.random.default_rng(0)
+x = rng.random((16, 28, 28, 1), dtype=np.float32); y = rng.integers(0, 10, 16)
+st.seed(1)
+model = st.zoo.lenet()
+model.compile(st.Adam(1e-3), "sparse_categorical_crossentropy", device="cuda")
+for _ in range(3):
+    model.train_step(x, y)
+print(hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest(),
+      model.graph_nodes(16, "train") > 0)
+"""
+
+
+def test_graphs_and_single_launches_give_the_same_bytes():
+    said = {}
+    for graphs in ("1", "0"):
+        environment = {**os.environ, "STRIATE_CUDA_GRAPHS": graphs}
+        command = [sys.executable, "-c", PLAIN]
+        said[graphs] = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout.split()
+    assert said["1"][0] == said["0"][0]
+    assert (said["1"][1], said["0"][1]) == ("True", "False")
