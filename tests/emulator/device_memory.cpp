@@ -49,10 +49,14 @@ const Allocation* below(const std::map<uint64_t, std::unique_ptr<Allocation>>& m
 
 const char* name_of(MemoryKind kind) {
   switch (kind) {
-    case MemoryKind::kDevice: return "device";
-    case MemoryKind::kPinned: return "pinned host";
-    case MemoryKind::kManaged: return "managed";
-    case MemoryKind::kRegistered: return "registered host";
+    case MemoryKind::kDevice:
+      return "device";
+    case MemoryKind::kPinned:
+      return "pinned host";
+    case MemoryKind::kManaged:
+      return "managed";
+    case MemoryKind::kRegistered:
+      return "registered host";
   }
   return "unknown";
 }
@@ -167,8 +171,7 @@ std::string DeviceMemory::describe(uint64_t address, uint64_t bytes) const {
            " of them lie past the end of " + words_of(*before);
   const Allocation* freed = below(freed_, address);
   if (freed && freed->contains(address)) return what + "inside " + words_of(*freed) + ", freed";
-  const bool ours = (address >= device_.begin && address < device_.end) ||
-                    (address >= host_.begin && address < host_.end);
+  const bool ours = is_ours(address);
   auto after = live_.upper_bound(address);
   const uint64_t above = after == live_.end() ? UINT64_MAX : after->first - address;
   const uint64_t past = before ? address - before->end() : UINT64_MAX;
@@ -240,8 +243,8 @@ void DeviceMemory::copy_initialised(uint64_t to, uint64_t from, uint64_t bytes) 
   const bool known = source && source->shadow;
   for (uint64_t i = 0; i < bytes; ++i) {
     const bool initialised =
-        !known || (source->shadow[from - source->base + i].load(std::memory_order_relaxed) &
-                   kInitialised);
+        !known ||
+        (source->shadow[from - source->base + i].load(std::memory_order_relaxed) & kInitialised);
     auto& flags = target->shadow[to - target->base + i];
     if (initialised)
       flags.fetch_or(kInitialised, std::memory_order_relaxed);

@@ -44,9 +44,10 @@ struct Allocation {
   uint64_t number = 0;  // counts from 1, in the order of allocation
   MemoryKind kind = MemoryKind::kDevice;
   bool freed = false;
-  bool in_stream = false;          // by cudaMallocAsync: freed in the order of a stream
-  std::string label;               // "cudaMalloc", "variable `weights`"
-  bool owned = true;               // false: memory of the program's, entered into the map
+  bool in_stream = false;                   // by cudaMallocAsync
+  bool free_queued = false;                 // by cudaFreeAsync: a second free is an error
+  std::string label;                        // "cudaMalloc", "variable `weights`"
+  bool owned = true;                        // false: memory of the program's, entered into the map
   std::atomic<uint8_t>* shadow = nullptr;   // `size` flags, null unless tracked
   std::atomic<uint8_t>* touched = nullptr;  // per page of the shadow: has flags of the running work
 
@@ -114,6 +115,11 @@ class DeviceMemory {
   const Allocation* find(uint64_t address) const;
   /// Return the live allocation that starts at `base`, or null.
   Allocation* find_base(uint64_t base);
+  /// Tell whether an address lies in the regions that allocations come from, live or not.
+  bool is_ours(uint64_t address) const {
+    return (address >= device_.begin && address < device_.end) ||
+           (address >= host_.begin && address < host_.end);
+  }
   /// Say in words where an access of `bytes` at `address` lies, for messages.
   std::string describe(uint64_t address, uint64_t bytes) const;
 
