@@ -1,5 +1,6 @@
 // Picks the table of convolution kernels that the processor can run.
 #include <striate/kernels/instruction_set.h>
+#include <striate/kernels/simd/batch_lanes_kernels.h>
 #include <striate/kernels/simd/conv_kernels.h>
 
 namespace striate::kernels::simd {
@@ -35,9 +36,13 @@ const ConvKernels* conv_kernels(int64_t input_channels, int64_t output_channels)
 const DepthwiseKernels* depthwise_kernels(int64_t channels) {
   return pick(kDepthwiseAvx2, kDepthwiseAvx512, padded(channels, 16) * 4 > padded(channels, 8) * 5);
 }
+const BatchLanesKernels* batch_lanes_kernels(int64_t images) {
+  return pick(kBatchLanesAvx2, kBatchLanesAvx512, padded(images, 16) * 4 > padded(images, 8) * 5);
+}
 #else
 const ConvKernels* conv_kernels(int64_t, int64_t) { return nullptr; }
 const DepthwiseKernels* depthwise_kernels(int64_t) { return nullptr; }
+const BatchLanesKernels* batch_lanes_kernels(int64_t) { return nullptr; }
 #endif
 
 }  // namespace striate::kernels::simd

@@ -14,6 +14,12 @@ inline bool has_lanes(const Layout& layout) {
          layout.outer(1) == 3 && layout.outer(2) == 1 && layout.outer(3) == 2;
 }
 
+/// True for groups of images side by side: N/b, H, W, C, b.
+inline bool has_image_groups(const Layout& layout) {
+  if (layout.is_dense() || layout.block_count() != 1 || layout.block(0).dim != 0) return false;
+  return layout.outer(0) == 0 && layout.outer(1) == 1 && layout.outer(2) == 2;
+}
+
 /// Return the layout of an image where it has lanes, else the dense one.
 inline Layout lanes_layout(const ValueDesc& image) {
   return image.shape.rank() == 4 && has_lanes(image.layout) ? image.layout : Layout();

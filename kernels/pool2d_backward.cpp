@@ -1,4 +1,4 @@
-// Gradients of pooling on the CPU, dense NHWC and channels in blocks alike.
+// Gradients of pooling on the CPU; dense NHWC, channels in blocks and images in groups alike.
 //
 // Threads own rows of dx. A row takes from each row of windows that holds it what those windows
 // give to it, one column of the windows after the other: no two threads add to one place, windows
@@ -155,7 +155,7 @@ Prepared prepare_max(const PoolView& v) {
 
 const Register max_pool2d(direct_entry("max_pool2d_backward", [](const Problem& problem) {
   const auto& options = problem.get<Pool2dOptions>();
-  const Layout layout = lanes_layout(problem.inputs[1]);  // the winner lies as x did
+  const Layout layout = pool_layout(problem.inputs[1]);  // the winner lies as x did
   const PoolView v(pool2d_shape(options, problem.inputs[2].shape), layout);
   const bool byte = pool2d_winner_dtype(options) == DType::kU8;
   Prepared prepared = byte ? prepare_max<uint8_t>(v) : prepare_max<int32_t>(v);
@@ -165,8 +165,8 @@ const Register max_pool2d(direct_entry("max_pool2d_backward", [](const Problem& 
 }));
 
 const Register avg_pool2d(direct_entry("avg_pool2d_backward", [](const Problem& problem) {
-  Layout layout = lanes_layout(problem.inputs[1]);
-  if (layout.is_dense()) layout = lanes_layout(problem.inputs[0]);
+  Layout layout = pool_layout(problem.inputs[1]);
+  if (layout.is_dense()) layout = pool_layout(problem.inputs[0]);
   const Pool2dShape s = pool2d_shape(problem.get<Pool2dOptions>(), problem.inputs[1].shape);
   const PoolView v(s, layout);
   Prepared prepared;

@@ -1,4 +1,5 @@
-// Pooling on the CPU, dense NHWC and channels in blocks alike: see kernels/image_lanes.h.
+// Pooling on the CPU; dense NHWC, channels in blocks and images in groups alike: see
+// kernels/image_lanes.h.
 //
 // The channels of a pixel (or a block of them) lie side by side, so a window is reduced for a tile
 // of 16 lanes at a time, the tile in registers; the loop along the row is inside. Threads own rows
@@ -49,7 +50,7 @@ struct Maximum {
     std::fill(y + begin, y + end, 0.0f);
     std::fill(winner + begin, winner + end, Winner(0));
   }
-  /// Lanes without a channel hold zeros in `y` already; their winner must be 0 too.
+  /// Lanes without a channel or image hold zeros in `y` already; their winner must be 0 too.
   STRIATE_INLINE void clear_padding(int64_t begin, int64_t end) const {
     std::fill(winner + begin, winner + end, Winner(0));
   }
@@ -157,9 +158,9 @@ struct Forward {
         }
         for (int64_t q = inner_end; q < w.out; ++q) edge(q);
       });
-      if (v.used < lanes && o % v.blocks == v.blocks - 1)
-        for (int64_t q = 0; q < w.out; ++q)
-          reduction.clear_padding(y_row + q * lanes + v.used, y_row + (q + 1) * lanes);
+      if (v.used < v.run && o % v.blocks == v.blocks - 1)
+        for (int64_t at = y_row; at < y_row + v.output_row(); at += v.run)
+          reduction.clear_padding(at + v.used, at + v.run);
     }
   }
 };
@@ -221,7 +222,7 @@ Prepared prepare_gather(const PoolView& v) {
 
 const Register max_pool2d(direct_entry("max_pool2d", [](const Problem& problem) {
   const auto& options = problem.get<Pool2dOptions>();
-  const Layout layout = lanes_layout(problem.inputs[0]);
+  const Layout layout = pool_layout(problem.inputs[0]);
   const PoolView v(pool2d_shape(options, problem.inputs[0].shape), layout);
   const bool byte = pool2d_winner_dtype(options) == DType::kU8;
   Prepared prepared = !problem.is_read(1) ? prepare_max_alone(v)
@@ -234,7 +235,7 @@ const Register max_pool2d(direct_entry("max_pool2d", [](const Problem& problem) 
 
 const Register max_pool2d_gather(direct_entry("max_pool2d_gather", [](const Problem& problem) {
   const auto& options = problem.get<Pool2dOptions>();
-  const Layout layout = lanes_layout(problem.inputs[1]);
+  const Layout layout = pool_layout(problem.inputs[1]);
   const PoolView v(pool2d_shape(options, problem.inputs[0].shape), layout);
   const bool byte = pool2d_winner_dtype(options) == DType::kU8;
   Prepared prepared = byte ? prepare_gather<uint8_t>(v) : prepare_gather<int32_t>(v);
@@ -244,7 +245,7 @@ const Register max_pool2d_gather(direct_entry("max_pool2d_gather", [](const Prob
 }));
 
 const Register avg_pool2d(direct_entry("avg_pool2d", [](const Problem& problem) {
-  const Layout layout = lanes_layout(problem.inputs[0]);
+  const Layout layout = pool_layout(problem.inputs[0]);
   const Pool2dShape s = pool2d_shape(problem.get<Pool2dOptions>(), problem.inputs[0].shape);
   const PoolView v(s, layout);
   Prepared prepared;

@@ -12,16 +12,30 @@
 
 namespace striate::kernels {
 
-/// One pooling as loops over [outer][height][width][lanes].
+/// Return the layout of images as pooling can keep it: channels or images in blocks, else dense.
+inline Layout pool_layout(const ValueDesc& image) {
+  const bool kept = image.shape.rank() == 4 && has_image_groups(image.layout);
+  return kept ? image.layout : lanes_layout(image);
+}
+
+/// One pooling as loops over [outer][height][width][lanes]. Of images in groups, the lanes are
+/// those of all channels.
 struct PoolView {
   PoolAxis h, w;
   int64_t outer, lanes;
-  int64_t blocks, used;  // the last of `blocks` blocks of channels uses `used` of its lanes
+  int64_t blocks, run, used;  // the last of `blocks` uses `used` of each `run` lanes
 
   PoolView(const Pool2dShape& s, const Layout& layout) : h(s.h), w(s.w) {
+    if (has_image_groups(layout)) {
+      run = layout.block(0).size;
+      outer = blocks = (s.N + run - 1) / run;
+      lanes = s.C * run;
+      used = s.N - (outer - 1) * run;
+      return;
+    }
     const Lanes l(layout, s.C);
     outer = s.N * l.blocks;
-    lanes = l.lanes;
+    lanes = run = l.lanes;
     blocks = l.blocks;
     used = l.used(blocks - 1);
   }

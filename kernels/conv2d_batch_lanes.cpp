@@ -1,0 +1,159 @@
+// Convolution with images in the lanes on the CPU: entry `batch_lanes` of conv2d,
+// conv2d_backward_input and conv2d_backward_weight.
+//
+// Images lie in groups of 8 or 16, Abcd8a or Abcd16a, so that vectors are full whatever the number
+// of channels: this is for networks whose channels are few. Any window, stride, padding and
+// dilation; one group. Sums are in float, in an order that does not depend on the number of
+// threads. The kernels: simd/batch_lanes*.h.
+#include <striate/kernels/conv2d_simd_plan.h>
+#include <striate/kernels/instruction_set.h>
+#include <striate/kernels/simd/batch_lanes_kernels.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace striate::kernels {
+namespace {
+
+using simd::BatchLanesKernels;
+using simd::Finish;
+using simd::LaneAxis;
+using simd::LanesPlan;
+
+std::string declines(const Problem& problem) {
+  for (const auto& v : problem.inputs)
+    if (v.dtype != DType::kF32) return std::string("takes float32, got ") + name_of(v.dtype);
+  const Conv2dShape s = conv2d_shape(problem);
+  if (s.groups != 1) return "takes one group";
+  if (s.C == 0 || s.K == 0) return "takes at least one channel";
+  if (!simd::batch_lanes_kernels(s.N)) return "needs AVX2 with fused multiply-add, or AVX-512";
+  return "";
+}
+
+/// One direction of a convolution, by the names of Conv2dShape.
+struct Direction {
+  int64_t in, out, window, stride, dilation, before;
+};
+
+LaneAxis forward_axis(const Direction& d) {
+  LaneAxis axis;
+  axis.count = axis.out_size = d.out;
+  axis.in_size = d.in;
+  axis.in_step = d.stride;
+  axis.offset = -d.before;
+  axis.offset_step = d.dilation;
+  axis.taps = axis.window = d.window;
+  return axis;
+}
+
+/// The gradient at places phase, phase + stride, ...: place a + i * stride takes from window
+/// i + (a + before - r * dilation) / stride those taps r for which the division leaves nothing.
+LaneAxis backward_axis(const Direction& d, int64_t phase) {
+  const int64_t common = std::gcd(d.stride, d.dilation), period = d.stride / common;
+  LaneAxis axis;
+  axis.first = phase;
+  axis.step = d.stride;
+  axis.out_size = d.in;
+  axis.count = (d.in - phase + d.stride - 1) / d.stride;
+  axis.in_size = d.out;
+  axis.window = d.window;
+  axis.offset_step = d.dilation / common;
+  axis.index_step = -period;
+  for (int64_t r = d.window - 1; r >= 0; --r) {  // the last tap reads the first window
+    if ((phase + d.before - r * d.dilation) % d.stride != 0) continue;
+    axis.index = r;
+    axis.offset = (phase + d.before - r * d.dilation) / d.stride;
+    axis.taps = r / period + 1;
+    break;
+  }
+  return axis;
+}
+
+/// Return a plan for each phase of the strides; one, unless it is backward to the input.
+std::vector<LanesPlan> plans_of(const Problem& problem, const Conv2dShape& s, int lanes) {
+  const Direction h{s.H, s.P, s.R, s.stride_h, s.dilation_h, s.top};
+  const Direction w{s.W, s.Q, s.S, s.stride_w, s.dilation_w, s.left};
+  LanesPlan plan;
+  plan.groups = (s.N + lanes - 1) / lanes;
+  plan.last = s.N - (plan.groups - 1) * lanes;
+  plan.workers = problem.threads;
+  plan.in_c = s.C, plan.out_c = s.K;
+  plan.h = forward_axis(h), plan.w = forward_axis(w);
+  if (problem.operation != "conv2d_backward_input") return {plan};
+  plan.in_c = s.K, plan.out_c = s.C;
+  plan.transposed = true;
+  std::vector<LanesPlan> plans;
+  for (int64_t a = 0; a < std::min(s.stride_h, s.H); ++a)
+    for (int64_t b = 0; b < std::min(s.stride_w, s.W); ++b) {
+      plan.h = backward_axis(h, a), plan.w = backward_axis(w, b);
+      plans.push_back(plan);
+    }
+  return plans;
+}
+
+const float* input(const Arguments& a, int i) { return static_cast<const float*>(a.inputs[i]); }
+float* output(const Arguments& a, int i) { return static_cast<float*>(a.outputs[i]); }
+float* workspace(const Arguments& a) { return static_cast<float*>(a.workspace); }
+
+Prepared prepare(const Problem& problem) {
+  const Conv2dShape s = conv2d_shape(problem);
+  const BatchLanesKernels& kernels = *simd::batch_lanes_kernels(s.N);
+  const Layout images = Layout::parse("Abcd" + std::to_string(kernels.lanes) + "a");
+  const auto& options = problem.get<Conv2dOptions>();
+  std::vector<LanesPlan> plans = plans_of(problem, s, kernels.lanes);
+  Prepared prepared;
+  prepared.detail = kernels.instruction_set;
+  prepared.inputs.resize(problem.inputs.size());
+  prepared.outputs.resize(problem.outputs.size());
+  prepared.inputs[0] = images;
+  int64_t bytes = 0;
+  if (problem.operation == "conv2d_backward_weight") {
+    prepared.inputs[1] = images;
+    LanesPlan& plan = plans[0];
+    plan.bias = options.bias;
+    kernels.plan_backward_weight(plan);
+    bytes = plan.workspace;
+    prepared.kernel = make_kernel([plan, kernels](const Arguments& a) {
+      kernels.backward_weight(plan, input(a, 0), input(a, 1), output(a, 0),
+                              plan.bias ? output(a, 1) : nullptr, workspace(a));
+    });
+  } else {
+    prepared.outputs[0] = images;
+    for (LanesPlan& plan : plans) {
+      kernels.plan_convolve(plan);
+      bytes = std::max(bytes, plan.workspace);
+    }
+    const bool forward = problem.operation == "conv2d";
+    const Finish finish = forward ? finish_of(options) : Finish();
+    const bool bias = forward && problem.has_input(2), residual = forward && problem.has_input(3);
+    if (residual) prepared.inputs[3] = images;
+    prepared.kernel = make_kernel([plans, kernels, finish, bias, residual](const Arguments& a) {
+      Finish now = finish;
+      if (bias) now.bias = input(a, 2);
+      if (residual) now.residual = input(a, 3);
+      for (const LanesPlan& plan : plans)
+        kernels.convolve(plan, input(a, 0), input(a, 1), now, output(a, 0), workspace(a));
+    });
+  }
+  prepared.workspace = static_cast<size_t>(bytes);
+  return prepared;
+}
+
+/// The share of the roofline, as measured.
+double efficiency(const Problem& problem) {
+  const Conv2dShape s = conv2d_shape(problem);
+  const BatchLanesKernels* kernels = simd::batch_lanes_kernels(s.N);
+  if (!kernels || s.N == 0) return 0.01;
+  const int64_t groups = (s.N + kernels->lanes - 1) / kernels->lanes;
+  const double filled = static_cast<double>(s.N) / static_cast<double>(groups * kernels->lanes);
+  return 0.85 * filled;
+}
+
+const bool added = [] {
+  for (const char* operation : {"conv2d", "conv2d_backward_input", "conv2d_backward_weight"})
+    Register({operation, "batch_lanes", DeviceType::kCpu, declines, prepare, efficiency});
+  return true;
+}();
+
+}  // namespace
+}  // namespace striate::kernels
