@@ -32,7 +32,6 @@ void check_source(Warp& warp, const Instruction& instruction, const u64* from, c
   const u32 bytes = instruction.data[0];
   Access access;
   access.kind = AccessKind::kLoad;
-  access.address = from;
   access.asynchronous = true;
   u32 left = 0;
   each_lane(warp.mask, [&](u32 lane) {
@@ -43,13 +42,19 @@ void check_source(Warp& warp, const Instruction& instruction, const u64* from, c
     left |= 1u << lane;
   });
   while (left) {
-    access.bytes = taken[__builtin_ctz(left)];
+    const u32 most = taken[__builtin_ctz(left)];
     access.mask = 0;
-    each_lane(left, [&](u32 lane) {
-      if (taken[lane] == access.bytes) access.mask |= 1u << lane;
-    });
-    check_access(warp, instruction, access);
+    each_lane(left,
+              [&](u32 lane) { access.mask |= static_cast<u32>(taken[lane] == most) << lane; });
     left &= ~access.mask;
+    // A source of 12 bytes, say, is three accesses of 4.
+    access.bytes = most & (0 - most);
+    u64 part[kLanes];
+    access.address = part;
+    for (u32 done = 0; done < most; done += access.bytes) {
+      for (u32 lane = 0; lane < kLanes; ++lane) part[lane] = from[lane] + done;
+      check_access(warp, instruction, access);
+    }
   }
 }
 
