@@ -93,7 +93,7 @@ const RegisterOperation batch_norm({
     .name = "batch_norm",
     .doc =
         "Normalise each channel (Ioffe and Szegedy 2015): by the batch's mean and variance in a\n"
-        "training program, which updates the moving ones, else by the moving ones.\n"
+        "training program, which updates moving_mean and moving_variance, else by these.\n"
         "y = act((x - mean) / sqrt(variance + epsilon) * gamma + beta + residual)\n"
         "x: [..., C], all else but residual: [C] -> y: [..., C]",
     .inputs = kInputs,

@@ -203,6 +203,39 @@ def test_the_first_program_of_the_lectures():
     assert ((said[:, 0] > 0.5) == (y > 0.5)).mean() == pytest.approx(scores["accuracy"])
 
 
+def test_the_first_layer_may_have_the_inputs_shape():
+    def weights(*layers):
+        st.seed(7)
+        return [w.tobytes() for w in st.Sequential(layers).get_weights()]
+
+    rest = (st.Dense(8, "relu"), st.Dense(1, "sigmoid"))
+    as_taught = weights(st.Dense(12, input_dim=8, activation="relu"), *rest)
+    rest = (st.Dense(8, "relu"), st.Dense(1, "sigmoid"))
+    assert as_taught == weights(st.Input((8,)), st.Dense(12, activation="relu"), *rest)
+
+    model = st.Sequential([
+        st.Conv2D(64, 3, input_shape=(28, 28, 3)), st.Flatten(), st.Dense(10),
+    ])  # fmt: skip
+    assert model.layer("conv2d").weights[0].shape == (64, 3, 3, 3)
+    assert model.predict(np.ones((2, 28, 28, 3))).shape == (2, 10)
+    flat = st.Sequential([st.Flatten(input_shape=[28, 28]), st.Dense(10, input_dim=784)])
+    assert flat.count_params() == 7850
+
+
+def test_an_input_shape_that_does_not_fit_is_named():
+    layers = [st.Input((8,)), st.Dense(12), st.Dense(3, input_dim=8, name="last")]
+    with pytest.raises(st.ShapeError) as raised:
+        st.Sequential(layers)
+    assert str(raised.value) == (
+        '[Dense "last"] it was made for the input_shape [8], got samples of [12]. '
+        "Only a model's first layer needs an input_shape."
+    )
+    with pytest.raises(st.ShapeError, match="Sequential begins with an Input, got Dense"):
+        st.Sequential([st.Dense(3)])
+    with pytest.raises(TypeError, match="input_dim"):
+        st.Conv2D(3, 3, input_dim=8)
+
+
 def test_all_convolutional_net_strides_instead_of_pooling():
     model = st.Sequential([
         st.Input((32, 32, 3)),

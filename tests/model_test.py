@@ -111,6 +111,8 @@ def test_names_are_given_and_must_differ():
     model = st.Sequential([st.Input((4,)), st.Dense(3), st.Dense(3), st.Dense(3, name="last")])
     assert [layer.name for layer in model.layers] == ["dense", "dense_1", "last"]
     assert model.layer("last").get_config() == {"units": 3}
+    mixed = st.Sequential([st.Input((4,)), st.Dense(3), st.Dense(3, name="dense"), st.Dense(3)])
+    assert [layer.name for layer in mixed.layers] == ["dense_1", "dense", "dense_2"]
     with pytest.raises(st.ShapeError, match="need different names, got 'a' twice"):
         st.Sequential([st.Input((4,)), st.Dense(3, name="a"), st.Dense(3, name="a")])
     with pytest.raises(st.Error, match="no layer 'none', got layers dense, dense_1, last"):

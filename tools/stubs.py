@@ -18,7 +18,6 @@ from striate.registered import Described, RegisteredLayer
 PACKAGE = Path(__file__).resolve().parents[1] / "python" / "striate"
 HEAD = "# Written by tools/stubs.py from what the library registers.\n"
 BINDINGS = ("Tensor", "Value", "Variable", "Optimizer")
-INNER = ("described_classes", "layer_classes")
 FUNCTIONS = ("devices", "memory_stats", "seed", "set_threads", "threads")
 
 
@@ -87,7 +86,7 @@ def package() -> str:
             base = "RegisteredLayer" if issubclass(value, RegisteredLayer) else "Described"
             if issubclass(value, (RegisteredLayer, Described)):
                 classes.append((value, base))
-        elif str(getattr(value, "__module__", "")).startswith("striate.") and name not in INNER:
+        elif str(getattr(value, "__module__", "")).startswith("striate."):
             sources.setdefault(value.__module__, []).append(name)
     sources["striate.registered"] += ["Described", "RegisteredLayer"]
     for module, names in sorted(sources.items()):

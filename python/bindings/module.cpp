@@ -137,8 +137,8 @@ PYBIND11_MODULE(_striate, module) {
   module.def(
       "devices",
       [] {
-        py::list names;
-        for (Device device : devices()) names.append(device.to_string());
+        std::vector<std::string> names;
+        for (Device device : devices()) names.push_back(device.to_string());
         return names;
       },
       "Return the names of the devices that there are, such as \"cpu\".");

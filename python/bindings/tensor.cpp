@@ -76,8 +76,9 @@ py::array to_array(const Tensor& tensor) {
 }
 
 void bind_tensors(py::module_& module) {
-  py::class_<Tensor>(module, "Tensor",
-                     "A dense, row-major array on a device. Made from anything NumPy can read.")
+  py::class_<Tensor>(
+      module, "Tensor",
+      "A dense, row-major array on a device, made from any value that NumPy can read.")
       .def(py::init([](const py::object& value) {
              if (py::isinstance<Tensor>(value)) return value.cast<Tensor>();
              return to_tensor(py::module_::import("numpy").attr("asarray")(value)).clone();

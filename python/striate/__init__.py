@@ -29,11 +29,13 @@ from striate.errors import (
 )
 from striate.model import Model, Sequential, load
 from striate.program import Program, grad
-from striate.registered import Input, Layer, described_classes, layer_classes, register
+from striate.registered import Input, Layer, register
+from striate.registered import described_classes as _described_classes
+from striate.registered import layer_classes as _layer_classes
 
 from striate import kernels, ops  # isort: skip
 
-globals().update(layer_classes)
+globals().update(_layer_classes)
 for _schemas in (
     _striate.optimizer_schemas(),
     _striate.schedule_schemas(),
@@ -41,10 +43,13 @@ for _schemas in (
     _striate.loss_schemas(),
     _striate.metric_schemas(),
 ):
-    globals().update(described_classes(_schemas, "striate"))
+    globals().update(_described_classes(_schemas, "striate"))
 del _schemas
 
 _LAZY = ("data", "view", "zoo")
+_IMPORTED = {"annotations", "errors", "importlib", "listed", "model", "program", "registered"}
+__all__ = [name for name in globals() if not name.startswith("_") and name not in _IMPORTED]
+__all__ += [*_LAZY, "History", "__version__"]
 
 
 def __getattr__(name):
@@ -56,4 +61,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *_LAZY, "History"])
+    return sorted(__all__)

@@ -57,9 +57,16 @@ class Activation(RegisteredLayer):
     Args:
         activation: Its name.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, activation: str, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        activation: str,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class Adam(Described):
     """Adaptive moments (Kingma and Ba 2015).
@@ -116,10 +123,17 @@ class AdamW(Described):
 class Add(RegisteredLayer):
     """The sum of several values.
 
-    name: Path in the model. Default: given by it.
+    Args:
+        name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class AveragePool2D(RegisteredLayer):
     """The mean of each window and channel.
@@ -132,6 +146,7 @@ class AveragePool2D(RegisteredLayer):
         count_padding: Divide by the whole window where it reaches into the padding. Default:
             False.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
     def __init__(
@@ -142,6 +157,7 @@ class AveragePool2D(RegisteredLayer):
         count_padding: bool = False,
         *,
         name: str | None = None,
+        input_shape: Sequence[int] | None = None,
     ) -> None: ...
 
 class BatchNormalization(RegisteredLayer):
@@ -156,6 +172,7 @@ class BatchNormalization(RegisteredLayer):
         gamma_initializer: First gamma. Default: 'Ones'.
         beta_initializer: First beta. Default: 'Zeros'.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
     def __init__(
@@ -168,6 +185,7 @@ class BatchNormalization(RegisteredLayer):
         beta_initializer: object = 'Zeros',
         *,
         name: str | None = None,
+        input_shape: Sequence[int] | None = None,
     ) -> None: ...
 
 class BinaryCrossentropy(Described):
@@ -200,9 +218,16 @@ class Concatenate(RegisteredLayer):
     Args:
         axis: The axis; negative ones count from the end. Default: -1.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, axis: int = -1, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        axis: int = -1,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class Constant(Described):
     """All the same value.
@@ -229,6 +254,7 @@ class Conv2D(RegisteredLayer):
         bias_initializer: First values of the bias. Default: 'Zeros'.
         groups: Parts of the channels that are convolved apart. Default: 1.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
     def __init__(
@@ -245,6 +271,7 @@ class Conv2D(RegisteredLayer):
         groups: int = 1,
         *,
         name: str | None = None,
+        input_shape: Sequence[int] | None = None,
     ) -> None: ...
 
 class CosineDecay(Described):
@@ -274,6 +301,8 @@ class Dense(RegisteredLayer):
         kernel_initializer: First values of the weights [in, units]. Default: 'GlorotUniform'.
         bias_initializer: First values of the bias. Default: 'Zeros'.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
+        input_dim: The same for samples of one size: `input_shape=(input_dim,)`.
     """
 
     def __init__(
@@ -285,6 +314,8 @@ class Dense(RegisteredLayer):
         bias_initializer: object = 'Zeros',
         *,
         name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+        input_dim: int | None = None,
     ) -> None: ...
 
 class DepthwiseConv2D(RegisteredLayer):
@@ -302,6 +333,7 @@ class DepthwiseConv2D(RegisteredLayer):
         bias_initializer: First values of the bias. Default: 'Zeros'.
         depth_multiplier: Filters per channel. Default: 1.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
     def __init__(
@@ -317,6 +349,7 @@ class DepthwiseConv2D(RegisteredLayer):
         depth_multiplier: int = 1,
         *,
         name: str | None = None,
+        input_shape: Sequence[int] | None = None,
     ) -> None: ...
 
 class Dropout(RegisteredLayer):
@@ -326,18 +359,32 @@ class Dropout(RegisteredLayer):
     Args:
         rate: Part of the elements that is dropped.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, rate: float, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        rate: float,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class Flatten(RegisteredLayer):
     """Make one row of each sample.
     x: [N, ...] -> y: [N, features]
 
+    Args:
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class GlobalAveragePool2D(RegisteredLayer):
     """The mean of each channel.
@@ -346,9 +393,16 @@ class GlobalAveragePool2D(RegisteredLayer):
     Args:
         keepdims: Give [N, 1, 1, C]. Default: False.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, keepdims: bool = False, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        keepdims: bool = False,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class GlorotNormal(Described):
     """Normal with variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010)."""
@@ -389,6 +443,7 @@ class MaxPool2D(RegisteredLayer):
         strides: Step of the window; 0: the pool size. Default: 0.
         padding: 'valid', 'same', or numbers. Default: 'valid'.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
     def __init__(
@@ -398,6 +453,7 @@ class MaxPool2D(RegisteredLayer):
         padding: str | int | Sequence[int] = 'valid',
         *,
         name: str | None = None,
+        input_shape: Sequence[int] | None = None,
     ) -> None: ...
 
 class MeanSquaredError(Described):
@@ -408,10 +464,17 @@ class MeanSquaredError(Described):
 class Multiply(RegisteredLayer):
     """The product of several values.
 
-    name: Path in the model. Default: given by it.
+    Args:
+        name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class OneCycle(Described):
     """Up, then down to almost 0 (Smith and Topin 2018).
@@ -465,6 +528,7 @@ class ReLU(RegisteredLayer):
         max_value: 0: no limit; 6: relu6. Default: 0.0.
         negative_slope: Slope below 0 (leaky relu). Default: 0.0.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
     def __init__(
@@ -473,6 +537,7 @@ class ReLU(RegisteredLayer):
         negative_slope: float = 0.0,
         *,
         name: str | None = None,
+        input_shape: Sequence[int] | None = None,
     ) -> None: ...
 
 class Rescale(RegisteredLayer):
@@ -482,9 +547,17 @@ class Rescale(RegisteredLayer):
         scale: The factor: 1 / 255 for pixels.
         offset: Added afterwards. Default: 0.0.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, scale: float, offset: float = 0.0, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        scale: float,
+        offset: float = 0.0,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class Reshape(RegisteredLayer):
     """Change the shape of each sample.
@@ -492,9 +565,16 @@ class Reshape(RegisteredLayer):
     Args:
         target_shape: Sizes without the batch; one may be -1.
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, target_shape: Sequence[int], *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        target_shape: Sequence[int],
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class SGD(Described):
     """Stochastic gradient descent, with momentum (Polyak 1964).
@@ -523,10 +603,17 @@ class SGD(Described):
 class Softmax(RegisteredLayer):
     """exp(x) / sum of exp(x), over the last axis.
 
-    name: Path in the model. Default: given by it.
+    Args:
+        name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
-    def __init__(self, *, name: str | None = None) -> None: ...
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class SparseCategoricalCrossentropy(Described):
     """Crossentropy of integer labels [N] and scores [N, classes].
@@ -583,6 +670,7 @@ class ZeroPadding2D(RegisteredLayer):
         padding: One number, (vertical, horizontal) or (top, bottom, left, right). Default: [1,
             1, 1, 1].
         name: Path in the model. Default: given by it.
+        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
 
     def __init__(
@@ -590,6 +678,7 @@ class ZeroPadding2D(RegisteredLayer):
         padding: str | int | Sequence[int] = [1, 1, 1, 1],
         *,
         name: str | None = None,
+        input_shape: Sequence[int] | None = None,
     ) -> None: ...
 
 class Zeros(Described):

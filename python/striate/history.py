@@ -33,7 +33,7 @@ class History:
         self.epochs: list[dict[str, Any]] = [dict(row) for row in epochs]
 
     def append(self, **row: float) -> None:
-        """Add an epoch; without `epoch` it is numbered one after the last."""
+        """Add an epoch; a row without `epoch` is numbered one after the last."""
         number = self.epochs[-1]["epoch"] + 1 if self.epochs else 1
         self.epochs.append({"epoch": number, **row})
 
@@ -73,7 +73,7 @@ class History:
         return cls(rows)
 
     def plot(self, file: str | os.PathLike[str] | None = None) -> Any:
-        """Draw the curves of loss and metrics; see `striate.view.history`."""
+        """Draw the curves of loss and metrics, into a file too; see `striate.view.history`."""
         from . import view
 
         return view.history(self, file)

@@ -7,6 +7,12 @@ import contextlib
 from striate import _striate
 from striate.errors import KernelError
 
+__all__ = ["list", "operations", "use"]
+
+
+def __dir__():
+    return sorted(__all__)
+
 
 def list(operation, device="cpu", inputs=None, **options):  # noqa: A001
     """Return [{name, accepts, reason}] of an operation's kernels on a device.

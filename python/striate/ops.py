@@ -7,6 +7,7 @@ tensors it runs at once; on symbolic values it makes a node of the graph.
 from __future__ import annotations
 
 import inspect
+import re
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def names():
 
 
 def as_tensor(value):
-    """Return a tensor that shares an array's memory where it can."""
+    """Return a tensor of a value: an array, whose memory it shares where it can, or numbers."""
     if isinstance(value, Tensor):
         return value
     array = np.asarray(value)
@@ -87,7 +88,8 @@ def _make(name):
             values.pop()
         return call(name, values, options)
 
-    lines = [schema["doc"], ""] + (["Args:"] if schema["fields"] else [])
+    doc = re.sub(r"\blike (\w+):", r"like_\1:", schema["doc"])
+    lines = [doc, ""] + (["Args:"] if schema["fields"] else [])
     for field in schema["fields"]:
         lines.append(f"    {field['name']}: {field['doc']} Default: {field['default']!r}.")
     operation.__name__ = operation.__qualname__ = name
@@ -108,7 +110,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *names()])
+    return sorted(["as_tensor", "names", *names()])
 
 
 def _binary(name, swap=False):

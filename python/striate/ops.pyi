@@ -8,7 +8,7 @@ def names() -> list[str]:
     """Return the names of all operations."""
 
 def as_tensor(value: Any) -> Tensor:
-    """Return a tensor that shares an array's memory where it can."""
+    """Return a tensor of a value: an array, whose memory it shares where it can, or numbers."""
 
 def abs(x: Any) -> Any:
     """y = |x|; its gradient at 0 is 0, element by element.
@@ -63,7 +63,7 @@ def batch_norm(
     activation: str = 'none',
 ) -> Any:
     """Normalise each channel (Ioffe and Szegedy 2015): by the batch's mean and variance in a
-    training program, which updates the moving ones, else by the moving ones.
+    training program, which updates moving_mean and moving_variance, else by these.
     y = act((x - mean) / sqrt(variance + epsilon) * gamma + beta + residual)
     x: [..., C], all else but residual: [C] -> y: [..., C]
 
@@ -92,7 +92,7 @@ def binary_crossentropy(
 
 def broadcast_to(x: Any, like_y: Any) -> Any:
     """Repeat x until it has the shape of y.
-    x: a shape that broadcasts to y's, like y: any shape -> y
+    x: a shape that broadcasts to y's, like_y: any shape -> y
     """
 
 def cast(x: Any, *, to: str) -> Any:
@@ -178,7 +178,7 @@ def conv2d_backward_input(
     bias: bool = False,
 ) -> Any:
     """Return the gradient of conv2d with respect to x; also the transposed convolution.
-    dy: [N, P, Q, K], w: [K, R, S, C / groups], like x: [N, H, W, C] -> dx: [N, H, W, C]
+    dy: [N, P, Q, K], w: [K, R, S, C / groups], like_x: [N, H, W, C] -> dx: [N, H, W, C]
 
     Args:
         strides: Step of the window: one number or (height, width). Default: 1.
@@ -202,7 +202,7 @@ def conv2d_backward_weight(
     bias: bool = False,
 ) -> Any:
     """Return the gradients of conv2d with respect to w and, with bias=True, to b.
-    x: [N, H, W, C], dy: [N, P, Q, K], like w: [K, R, S, C / groups] -> dw like w, db: [K]
+    x: [N, H, W, C], dy: [N, P, Q, K], like_w: [K, R, S, C / groups] -> dw like w, db: [K]
 
     Args:
         strides: Step of the window: one number or (height, width). Default: 1.
@@ -287,6 +287,7 @@ def matmul(
     transpose_b: bool = False,
     activation: str = 'none',
     negative_slope: float = 0.01,
+    column_sums: bool = False,
 ) -> Any:
     """Multiply matrices, and add a bias to each row.
     y = act(a b + bias), a or b transposed where the options say so
@@ -297,6 +298,7 @@ def matmul(
         transpose_b: b is [N, K]. Default: False.
         activation: none, relu, relu6, leaky_relu, sigmoid or tanh. Default: 'none'.
         negative_slope: Slope of leaky_relu below 0. Default: 0.01.
+        column_sums: Also return the sums of the columns of b as multiplied. Default: False.
     """
 
 def max_pool2d(

@@ -5,8 +5,23 @@ from __future__ import annotations
 import inspect
 
 from striate import _striate
+from striate.errors import ShapeError
 
 Value = _striate.Value
+
+
+# What Python's classes take besides the options: name, type, doc.
+_NAME = ("name", "str", "Path in the model. Default: given by it.")
+_SHAPE = (
+    "input_shape",
+    "Sequence[int]",
+    "Sizes of one sample, in place of an `Input` before a model's first layer.",
+)
+_DIM = ("input_dim", "int", "The same for samples of one size: `input_shape=(input_dim,)`.")
+
+
+def _extra(type_name):
+    return (_NAME, _SHAPE, _DIM) if type_name == "Dense" else (_NAME, _SHAPE)
 
 
 def _signature(fields, extra=()):
@@ -22,21 +37,22 @@ def _signature(fields, extra=()):
                 annotation=field["type"],
             )
         )
-    for name in extra:
+    for name, kind, _ in extra:
         parameters.append(
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation="str")
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
         )
     return inspect.Signature(parameters)
 
 
-def _doc(schema, extra=""):
+def _doc(schema, extra=()):
     lines = [schema["doc"], ""]
-    if schema["fields"]:
+    if schema["fields"] or extra:
         lines.append("Args:")
     for field in sorted(schema["fields"], key=lambda f: not f["required"]):
         default = "" if field["required"] else f" Default: {field['default']!r}."
         lines.append(f"    {field['name']}: {field['doc']}{default}")
-    return "\n".join(lines) + extra
+    lines += [f"    {name}: {doc}" for name, _, doc in extra]
+    return "\n".join(lines)
 
 
 def options_of(schema, signature, args, kwargs):
@@ -146,9 +162,14 @@ class RegisteredLayer(Layer):
     """A layer whose rules are in C++."""
 
     _schema: dict = {}
+    _input_shape = None
 
-    def __init__(self, *args, name=None, **kwargs):
+    def __init__(self, *args, name=None, input_shape=None, **kwargs):
         options = options_of(self._schema, self.__signature__, args, kwargs)
+        input_dim = options.pop("input_dim", None)
+        if input_dim is not None:
+            input_shape = (input_dim,) if input_shape is None else input_shape
+        self._input_shape = None if input_shape is None else tuple(input_shape)
         self._handle = _striate.Layer(self._schema["name"], options, name or "")
 
     @classmethod
@@ -160,8 +181,20 @@ class RegisteredLayer(Layer):
     def __call__(self, *inputs):
         if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
             inputs = inputs[0]
+        if self._input_shape is not None:
+            self._check(inputs)
         outputs = self._handle(list(inputs))
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def _check(self, inputs):
+        for given in inputs:
+            if tuple(given.shape[1:]) != self._input_shape:
+                raise ShapeError(
+                    layer=f'{self._schema["name"]} "{self.name}"',
+                    rule=f"it was made for the input_shape {list(self._input_shape)}",
+                    values=f"samples of {list(given.shape[1:])}",
+                    fix="Only a model's first layer needs an input_shape",
+                )
 
     @property
     def name(self):
@@ -201,9 +234,9 @@ def _make_layers():
             schema["name"],
             (RegisteredLayer,),
             {
-                "__doc__": _doc(schema, "\n    name: Path in the model. Default: given by it."),
+                "__doc__": _doc(schema, _extra(schema["name"])),
                 "__module__": "striate",
-                "__signature__": _signature(schema["fields"], ("name",)),
+                "__signature__": _signature(schema["fields"], _extra(schema["name"])),
                 "_schema": schema,
             },
         )

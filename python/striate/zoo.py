@@ -13,6 +13,10 @@ from striate.model import Model
 __all__ = ["names", *_striate.zoo_names()]
 
 
+def __dir__():
+    return sorted(__all__)
+
+
 def names():
     """Return the networks' names."""
     return _striate.zoo_names()

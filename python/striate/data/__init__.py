@@ -7,3 +7,7 @@ from .fashion_mnist import cache_folder, fashion_mnist, fashion_mnist_classes
 from .idx import read_idx
 
 __all__ = ["Batches", "cache_folder", "fashion_mnist", "fashion_mnist_classes", "read_idx"]
+
+
+def __dir__():
+    return sorted(__all__)

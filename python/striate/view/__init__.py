@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["history", "images"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def history(history: Any, file: str | os.PathLike[str] | None = None) -> Picture:
     """Draw the curves of a training run: one panel for the loss and one for each metric.
 
