@@ -1,4 +1,5 @@
 #include <striate/core/parallel.h>
+#include <striate/kernels/activation_value.h>
 #include <striate/kernels/impl.h>
 
 #include <algorithm>
@@ -71,6 +72,20 @@ std::string describe(const Problem& problem) {
   return text;
 }
 
+template <class T>
+void apply_gate_to(const Problem& problem, const Arguments& arguments) {
+  const Gate& gate = problem.gate;
+  auto* v = static_cast<T*>(arguments.outputs[0]);
+  const auto* y = static_cast<const T*>(arguments.inputs[gate.input]);
+  for (int64_t i = 0; i < problem.outputs[0].shape.elements(); ++i)
+    v[i] = static_cast<T>(through_activation(gate.activation, v[i], y[i], gate.slope));
+}
+
+void apply_gate(const Problem& problem, const Arguments& arguments) {
+  const bool is_double = problem.outputs[0].dtype == DType::kF64;
+  (is_double ? apply_gate_to<double> : apply_gate_to<float>)(problem, arguments);
+}
+
 }  // namespace
 
 Register::Register(Entry entry) {
@@ -91,9 +106,13 @@ Entry reference_entry(std::string operation,
   entry.declines = [](const Problem&) { return std::string(); };
   entry.prepare = [run](const Problem& problem) {
     Prepared prepared;
-    prepared.kernel = make_kernel([problem, run](const Arguments& a) { run(problem, a); });
+    prepared.kernel = make_kernel([problem, run](const Arguments& a) {
+      run(problem, a);
+      if (problem.gate) apply_gate(problem, a);
+    });
     return prepared;
   };
+  entry.gates = true;
   entry.efficiency = [efficiency](const Problem&) { return efficiency; };
   return entry;
 }
@@ -137,13 +156,24 @@ std::vector<std::string> operations_with_entries() {
   return names;
 }
 
+std::string refusal(const Entry& entry, const Problem& problem) {
+  if (problem.gate && !entry.gates) return "applies no activation's gradient";
+  return entry.declines(problem);
+}
+
+bool is_served(const Problem& problem) {
+  for (const Entry* entry : entries(problem.operation, problem.device.type))
+    if (entry->name != "reference" && refusal(*entry, problem).empty()) return true;
+  return false;
+}
+
 Choice choose(const Problem& problem) {
   Choice choice;
   const std::string& preferred = problem.preferred.entry;
   const std::string rules = forced();
   const std::string wanted = forced_name(rules, problem.operation);
   for (const Entry* entry : entries(problem.operation, problem.device.type)) {
-    Candidate candidate{entry, entry->declines(problem), 0};
+    Candidate candidate{entry, refusal(*entry, problem), 0};
     candidate.estimate_seconds = roofline_seconds(problem) / entry->efficiency(problem);
     choice.candidates.push_back(std::move(candidate));
   }
@@ -190,10 +220,10 @@ Choice choose(const Problem& problem) {
     }
   }
   if (choice.entry) {
-    choice.why = is_forced                       ? "forced by '" + rules + "'"
+    choice.why = is_forced                         ? "forced by '" + rules + "'"
                  : choice.entry->name == preferred ? problem.preferred.why
-                 : choice.candidates.size() == 1 ? "the only entry"
-                                                 : "lowest estimate of those that accept";
+                 : choice.candidates.size() == 1   ? "the only entry"
+                                                   : "lowest estimate of those that accept";
     if (choice.prepared.inputs.empty()) choice.prepared.inputs.resize(problem.inputs.size());
     if (choice.prepared.outputs.empty()) choice.prepared.outputs.resize(problem.outputs.size());
     return choice;

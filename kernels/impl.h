@@ -9,6 +9,7 @@
 #include <striate/core/error.h>
 #include <striate/core/layout.h>
 #include <striate/core/shape.h>
+#include <striate/kernels/activation.h>
 
 #include <functional>
 #include <memory>
@@ -45,6 +46,7 @@ struct Problem {
   bool weights_change = true;     // false in inference: constant inputs may be packed freely
   std::string path;               // the layer's path and role; keys random numbers
   Preferred preferred = {};
+  Gate gate = {};
 
   template <class Options>
   const Options& get() const {
@@ -100,6 +102,7 @@ struct Entry {
   std::function<Prepared(const Problem&)> prepare;
   /// Return the expected fraction of the roofline (above 1: fewer multiplications than counted).
   std::function<double(const Problem&)> efficiency;
+  bool gates = false;  // applies a problem's gate; the others are not offered one
 };
 
 /// Adds an entry when its static object is made: `const Register r({...});` in the kernel's file.
@@ -153,6 +156,10 @@ struct Choice {
   std::vector<Candidate> candidates;
   std::string why;  // forced by ..., preferred, lowest estimate, only candidate
 };
+/// Return why an entry declines a problem, its gate included; empty: it accepts.
+std::string refusal(const Entry& entry, const Problem& problem);
+/// True when an entry other than `reference` accepts.
+bool is_served(const Problem& problem);
 /// Choose and prepare. A forced entry that declines throws KernelError with its reason; a preferred
 /// one that declines or is absent gives way to the usual choice.
 Choice choose(const Problem& problem);

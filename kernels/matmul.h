@@ -3,7 +3,9 @@
 //   y[m,n] = act(bias[n] + sum over k of A[m,k] * B[k,n])     A = a or a^T, B = b or b^T
 //
 // Operations and their values (optional ones in brackets):
-//   matmul  a, b, [bias[N]] -> y[M,N]
+//   matmul  a, b, [bias[N]] -> y[M,N], [sums[N]]
+// `sums`, where MatmulOptions::column_sums asks for them, are those of B's columns: with B = dy the
+// gradient of a dense layer's bias.
 // All row-major, so that a dense layer's weights [in, out] serve its three passes as they lie:
 // y = x w, dx = dy w^T, dw = x^T dy.
 #pragma once
@@ -18,6 +20,7 @@ struct MatmulOptions {
   bool transpose_b = false;
   Activation activation = Activation::kNone;
   double negative_slope = 0.01;  // of leaky_relu
+  bool column_sums = false;
 };
 
 namespace kernels {

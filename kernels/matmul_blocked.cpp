@@ -109,6 +109,7 @@ void run(const Problem& problem, const Arguments& arguments) {
 std::string declines(const Problem& problem) {
   if (problem.outputs[0].dtype != DType::kF32)
     return std::string("takes float32, got ") + name_of(problem.outputs[0].dtype);
+  if (problem.get<MatmulOptions>().column_sums) return "makes no column sums";
   return matmul_shape(problem).K == 0 ? "there is nothing to sum" : "";
 }
 

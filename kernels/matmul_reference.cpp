@@ -39,8 +39,25 @@ void run(const Problem& problem, const Arguments& arguments) {
   });
 }
 
+template <class T>
+void sum_columns(const Problem& problem, const Arguments& arguments) {
+  const MatmulShape d = matmul_shape(problem);
+  const bool transposed = problem.get<MatmulOptions>().transpose_b;
+  const auto* b = static_cast<const T*>(arguments.inputs[1]);
+  auto* sums = static_cast<T*>(arguments.outputs[1]);
+  for (int64_t n = 0; n < d.N; ++n) {
+    double sum = 0;
+    for (int64_t k = 0; k < d.K; ++k)
+      sum += static_cast<double>(b[transposed ? n * d.K + k : k * d.N + n]);
+    sums[n] = static_cast<T>(sum);
+  }
+}
+
 const Register matmul(reference_entry("matmul", [](const Problem& problem, const Arguments& a) {
-  (problem.outputs[0].dtype == DType::kF64 ? run<double> : run<float>)(problem, a);
+  const bool is_double = problem.outputs[0].dtype == DType::kF64;
+  (is_double ? run<double> : run<float>)(problem, a);
+  if (problem.get<MatmulOptions>().column_sums)
+    (is_double ? sum_columns<double> : sum_columns<float>)(problem, a);
 }));
 
 }  // namespace

@@ -12,13 +12,16 @@ const RegisterOperation matmul({
            "y = act(a b + bias), a or b transposed where the options say so\n"
            "a: [M, K], b: [K, N], bias: [N] -> y: [M, N]",
     .inputs = {"a", "b", "[bias]"},
+    .outputs = {"y", "[sums]"},
     .options = Describe<MatmulOptions>("matmul", "")
                    .field("transpose_a", &MatmulOptions::transpose_a, "a is [K, M].")
                    .field("transpose_b", &MatmulOptions::transpose_b, "b is [N, K].")
                    .field("activation", &MatmulOptions::activation,
                           "none, relu, relu6, leaky_relu, sigmoid or tanh.")
                    .field("negative_slope", &MatmulOptions::negative_slope,
-                          "Slope of leaky_relu below 0."),
+                          "Slope of leaky_relu below 0.")
+                   .field("column_sums", &MatmulOptions::column_sums,
+                          "Also return the sums of the columns of b as multiplied."),
     .infer = [](const Signature& s) -> std::vector<Type> {
       const auto& options = s.get<MatmulOptions>();
       need_rank(s.shape(0), 2, "a must be a matrix [M, K]");
@@ -32,10 +35,12 @@ const RegisterOperation matmul({
                          s.shape(0).to_string() + " and " + s.shape(1).to_string());
       const Shape y = {s.shape(0)[1 - inner_a], s.shape(1)[1 - inner_b]};
       if (s.has(2)) need_shape("bias must be", s.shape(2), {y[1]});
-      return {checked_type(y, s.dtype(0))};
+      if (!options.column_sums) return {checked_type(y, s.dtype(0))};
+      return {checked_type(y, s.dtype(0)), checked_type(Shape({y[1]}), s.dtype(0))};
     },
     .gradient = [](const Node& node, const std::vector<Value>& dys) -> std::vector<Value> {
       const auto& options = node.get<MatmulOptions>();
+      if (options.column_sums && dys[1]) throw Error("matmul's column sums have no gradient");
       const Value &a = node.inputs[0], &b = node.inputs[1];
       const Value dy =
           before_activation(options.activation, options.negative_slope, dys[0], node.output());

@@ -346,7 +346,7 @@ bool try_entry(const Trial& t) {
     for (auto& v : problem.inputs)
       if (v.shape.rank() == 4) v.layout = Layout::parse(tag), image = true;
     if (tag[1] == 'D' && !(image && t.c.blocked_inputs && on_cpu)) continue;
-    const std::string reason = t.entry.declines(problem);
+    const std::string reason = kernels::refusal(t.entry, problem);
     if (!reason.empty()) {
       t.count.reason = reason;
       continue;
@@ -404,6 +404,7 @@ Problem Case::problem() const {
   problem.threads = threads();
   problem.exact = exact;
   problem.path = path;
+  problem.gate = gate;
   return problem;
 }
 
@@ -471,7 +472,7 @@ std::vector<Values> run_entry(const Case& c, const std::string& entry,
                               const std::vector<Values>& inputs) {
   const Problem problem = c.problem();
   const Entry* found = find_entry(c.operation, entry);
-  const std::string reason = found->declines(problem);
+  const std::string reason = kernels::refusal(*found, problem);
   if (!reason.empty()) throw KernelError("'" + entry + "' declines: " + reason, c.describe());
   const Run run = run_prepared(problem, found->prepare(problem), bytes_of(c, inputs), false);
   for (const std::string& fault : run.faults)
@@ -510,7 +511,7 @@ void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
     halves.limit = std::max(c.limit, limit);
     Problem problem = halves.problem();
     problem.device = {entry.device, 0};
-    if (!entry.declines(problem).empty()) continue;
+    if (!kernels::refusal(entry, problem).empty()) continue;
     const std::vector<Values> values = draw_inputs(halves);
     const std::vector<Values> expected = run_entry(c, "reference", values);
     try_entry({halves, entry, bytes_of(halves, values), expected, count});

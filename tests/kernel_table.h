@@ -85,6 +85,7 @@ struct Case {
   bool exact = false;          // Problem::exact
   bool blocked_inputs = true;  // also try inputs in blocked layouts
   std::string path = "test";   // Problem::path
+  kernels::Gate gate = {};     // Problem::gate
 
   template <class Options>
   static Case of(std::string operation, Options options, std::vector<Input> inputs,

@@ -137,7 +137,7 @@ TEST(Lowering, NothingIsLeftOfCopies) {
 
 Names fused_names(const Value& x, const Type& type, const Value& y, bool training) {
   LoweredGraph graph = lower({x}, {type}, {y}, {}, training);
-  fuse(graph, training);
+  fuse(graph, {}, training);
   return names(graph);
 }
 

@@ -2,6 +2,7 @@
 #include <striate/kernels/cast.h>
 #include <striate/kernels/conv2d.h>
 #include <striate/kernels/matmul.h>
+#include <striate/kernels/reduce.h>
 #include <striate/kernels/unary.h>
 #include <striate/layers/graph/lower.h>
 #include <striate/layers/shape_ops.h>
@@ -15,7 +16,8 @@ namespace {
 /// order of execution stays that of creation.
 class Fusion {
  public:
-  Fusion(LoweredGraph& graph, bool training) : graph_(graph), training_(training) {}
+  Fusion(LoweredGraph& graph, Device device, bool training)
+      : graph_(graph), device_(device), training_(training) {}
 
   void run() {
     count_users();
@@ -27,6 +29,8 @@ class Fusion {
       if (!training_ && name == "batch_norm_inference") fold_batch_norm(*node);
       if (name == "add") merge_residual(*node);
       merge_activation(*node);
+      merge_gate(*node);
+      if (name == "reduce_sum") merge_column_sums(*node);
     }
     for (Value& output : graph_.outputs) output = current(output);
     for (auto* list : {&graph_.state, &graph_.gradients, &graph_.updates})
@@ -169,7 +173,105 @@ class Fusion {
       with(producer.get<BatchNormOptions>());
   }
 
+  /// True when the device has a kernel, not the reference alone, for what a node would be.
+  bool is_served(const Operation& operation, std::shared_ptr<const void> options,
+                 const std::vector<Value>& inputs, const std::vector<Type>& outputs,
+                 kernels::Gate gate) const {
+    kernels::Problem problem;
+    problem.operation = operation.name;
+    problem.options = std::move(options);
+    problem.device = device_;
+    problem.gate = gate;
+    for (const Value& input : inputs) {
+      problem.inputs.push_back(input ? kernels::ValueDesc{input.shape(), input.dtype(), {}}
+                                     : kernels::ValueDesc());
+      problem.optional.push_back(static_cast<bool>(input));
+    }
+    for (const Type& type : outputs) problem.outputs.push_back({type.shape, type.dtype, {}});
+    return kernels::is_served(problem);
+  }
+
+  /// Return `value` in another shape: what the graph has already, such as a flattened image.
+  Value reshape_of(const Value& value, const Shape& shape) {
+    for (const auto& node : graph_.order)
+      if (node->operation->name == "reshape" && current(node->inputs[0]) == value &&
+          node->outputs[0].shape == shape)
+        return node->output();
+    const Value made = apply("reshape", {value}, ReshapeOptions{shape});
+    made.node->id = value.node->id;
+    return made;
+  }
+
+  /// dx = v * activation'(y): where v has no other use its kernel can multiply before it stores. A
+  /// reshape between them moves behind.
+  void merge_gate(const Node& node) {
+    static const std::map<std::string, Activation> kGradients = {
+        {"relu_backward", Activation::kRelu},
+        {"relu6_backward", Activation::kRelu6},
+        {"sigmoid_backward", Activation::kSigmoid},
+        {"tanh_backward", Activation::kTanh},
+        {"leaky_relu_backward", Activation::kLeakyRelu}};
+    const auto found = kGradients.find(node.operation->name);
+    if (found == kGradients.end() || !only_user(node.inputs[0])) return;
+    Value v = node.inputs[0];
+    const bool reshaped = v.node->operation->name == "reshape";
+    if (reshaped) v = v.node->inputs[0];
+    const Node& producer = *v.node;
+    if (v.index != 0 || producer.gate || producer.outputs.size() != 1 || !only_user(v)) return;
+    const LayerScope scope(node);
+    Value y = node.inputs[1];
+    if (reshaped) y = reshape_of(y, v.shape());
+    auto merged = std::make_shared<Node>(producer);
+    merged->inputs.resize(producer.operation->inputs.size());
+    merged->gate = {found->second, 0, static_cast<int>(merged->inputs.size())};
+    if (found->second == Activation::kLeakyRelu)
+      merged->gate.slope = node.get<UnaryOptions>().alpha;
+    merged->inputs.push_back(y);
+    if (!is_served(*producer.operation, producer.options, merged->inputs, producer.outputs,
+                   merged->gate))
+      return;
+    Value result = {merged, 0};
+    merged->id = node.id;
+    if (reshaped) {
+      merged->id = node.inputs[0].node->id;
+      users_[result] = 1;
+      result = apply("reshape", {result}, ReshapeOptions{node.outputs[0].shape});
+      result.node->id = node.id;
+    }
+    users_[result] = users_[node.output(0)];
+    replaced_[key(node.output(0))] = result;
+  }
+
+  /// dw = x^T dy and db = the sums of dy's columns: one pass over dy gives both.
+  void merge_column_sums(const Node& node) {
+    const Value dy = node.inputs[0];
+    const ReduceOptions& reduce = node.get<ReduceOptions>();
+    if (dy.shape().rank() != 2 || reduce.keepdims || reduce.axes != std::vector<int>{0}) return;
+    for (const auto& other : graph_.order) {
+      if (other->operation->name != "matmul" || replaced_.count(key(other->output(0)))) continue;
+      MatmulOptions options = other->get<MatmulOptions>();
+      if (current(other->inputs[1]) != dy || !options.transpose_a || options.transpose_b ||
+          options.column_sums || (other->inputs.size() > 2 && other->inputs[2]))
+        continue;
+      options.column_sums = true;
+      const auto made = std::make_shared<MatmulOptions>(options);
+      std::vector<Value> inputs = other->inputs;
+      for (Value& input : inputs) input = current(input);
+      const std::vector<Type> outputs = {other->outputs[0], node.outputs[0]};
+      if (!is_served(*other->operation, made, inputs, outputs, {})) return;
+      const LayerScope scope(*other);
+      const auto merged = emit(*other->operation, made, std::move(inputs));
+      merged[0].node->id = std::max(node.id, other->id);
+      users_[merged[0]] = users_[other->output(0)];
+      users_[merged[1]] = users_[node.output(0)];
+      replaced_[key(other->output(0))] = merged[0];
+      replaced_[key(node.output(0))] = merged[1];
+      return;
+    }
+  }
+
   LoweredGraph& graph_;
+  Device device_;
   bool training_;
   std::map<Value, int> users_;
   std::map<Key, Value> replaced_;
@@ -177,6 +279,8 @@ class Fusion {
 
 }  // namespace
 
-void fuse(LoweredGraph& graph, bool training) { Fusion(graph, training).run(); }
+void fuse(LoweredGraph& graph, Device device, bool training) {
+  Fusion(graph, device, training).run();
+}
 
 }  // namespace striate

@@ -5,6 +5,7 @@
 #include <striate/core/json.h>
 #include <striate/core/shape.h>
 #include <striate/core/tensor.h>
+#include <striate/kernels/activation.h>
 #include <striate/layers/graph/options.h>
 
 #include <functional>
@@ -62,6 +63,7 @@ struct Node : std::enable_shared_from_this<Node> {
   std::shared_ptr<Variable> variable;     // of the operations `variable` and `assign`
   Tensor constant;                        // of the operation `constant`
   std::shared_ptr<Call> call;             // the layer call that it is an output of
+  kernels::Gate gate = {};                // of fused nodes
 
   std::string layer() const { return name ? name->to_string() : ""; }
   std::string path() const { return name ? name->path : ""; }

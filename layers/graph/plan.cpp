@@ -141,6 +141,7 @@ class Planner {
     problem.same_for_threads = options_.same_for_threads;
     problem.weights_change = options_.training;
     problem.path = node.path();
+    problem.gate = node.gate;
     return problem;
   }
 

@@ -1,5 +1,6 @@
 #include <striate/core/parallel.h>
 #include <striate/layers/graph/program.h>
+#include <striate/layers/graph/report.h>
 #include <striate/layers/initializer.h>
 
 #include <algorithm>
@@ -73,7 +74,7 @@ void Program::compile() {
   std::vector<Type> types;
   for (const Type& type : input_types_) types.push_back(shard_of(type, options_.shards));
   LoweredGraph graph = lower(inputs_, types, outputs_, updates_, options_.training);
-  fuse(graph, options_.training);
+  fuse(graph, options_.device, options_.training);
   Plan plan = make_plan(graph, options_);
   labels_.clear();
   for (const auto& node : graph.order) {
@@ -130,6 +131,7 @@ void Program::compile() {
   bound_prologue_.clear();
   bound_arena_ = nullptr;
   plan_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report(*this);
 }
 
 /// Have the memory of the plan: at the first run, so that a plan can be looked at without it.

@@ -41,7 +41,12 @@ Prepared prepare_matmul(const Problem& problem) {
   return prepared;
 }
 
-const Register matmul({"matmul", "onednn", DeviceType::kCpu, onednn::declines_by_type,
+std::string declines(const Problem& problem) {
+  if (problem.get<MatmulOptions>().column_sums) return "makes no column sums";
+  return onednn::declines_by_type(problem);
+}
+
+const Register matmul({"matmul", "onednn", DeviceType::kCpu, declines,
                        onednn::prepare<prepare_matmul>, [](const Problem&) { return 0.8; }});
 
 }  // namespace
