@@ -1,0 +1,164 @@
+// The gradient of a convolution's input as a product of matrices, on CUDA cores.
+//
+//   dx[m, c] = sum over d of dy_under(m, d) * w[d, c]
+//
+// m counts the pixels of a sub-grid (conv2d_sub_grid.cuh): with strides, pixels of equal residue
+// meet the same taps, so nothing is multiplied by zeros between. d counts its taps and the filters
+// (r, s, k). All sub-grids and groups are blocks of one launch. Filters need no transposition: for
+// each tap and filter, their channels lie side by side as the columns of the tile do.
+#include <striate/kernels/conv2d_sizes.h>
+
+#include <numeric>
+#include <striate/kernels/conv2d_gather_host.cuh>
+#include <striate/kernels/conv2d_sub_grid.cuh>
+#include <striate/kernels/gemm_launch.cuh>
+
+namespace striate::kernels {
+namespace {
+
+using namespace striate::cuda;
+
+template <class T>
+struct BackwardInput {
+  const T *dy, *w;
+  Destination<T> to;
+  Gather gather;  // of dy
+  SubGridAxis h, w_axis;
+  FilterPitch pitch;
+  Digits unit_digits;                   // of the depth where strides are 1
+  int64_t images, channels;             // channels: of all groups
+  int64_t tap_row, tap_column, filter;  // elements of w
+  int column_tiles, row_tiles, slice_depth, groups, group_filters, group_channels;
+};
+
+/// The largest tile has no registers to spare for sub-grids: it does strides of 1 only.
+template <class Tile>
+constexpr bool kUnitStrides = Tile::kWholeSteps;
+
+template <class T, class Tile, bool vectors>
+__global__ void __launch_bounds__(Tile::kThreads, 2)
+    conv2d_implicit_gemm_backward_input_kernel(const __grid_constant__ BackwardInput<T> p) {
+  __shared__ __align__(16) float shared[Tile::kSharedFloats];
+  __shared__ int64_t offsets[Tile::kRows];
+  constexpr bool unit = kUnitStrides<Tile>;
+  int tile = static_cast<int>(blockIdx.x) / p.column_tiles;
+  const int column = static_cast<int>(blockIdx.x) % p.column_tiles * Tile::kColumns;
+  const int64_t first = int64_t{tile % p.row_tiles} * Tile::kRows;
+  tile /= p.row_tiles;
+  const int group = tile % p.groups;
+  tile /= p.groups;
+  const int first_h = unit ? 0 : tile / p.w_axis.stride,
+            first_w = unit ? 0 : tile % p.w_axis.stride;
+  const SubGrid rows = unit ? SubGrid(p.h) : SubGrid(p.h, first_h);
+  const SubGrid columns = unit ? SubGrid(p.w_axis) : SubGrid(p.w_axis, first_w);
+  const int64_t positions = p.images * rows.count * columns.count;
+  if (first >= positions) return;  // other sub-grids may have one row more
+
+  const int channel = group * p.group_channels + column;  // the tile's first
+  for (int row = threadIdx.x; row < Tile::kRows; row += Tile::kThreads) {
+    const int64_t at = first + row;
+    const int per_image = rows.count * columns.count;
+    const int64_t image = at / per_image;
+    const int place = static_cast<int>(at - image * per_image);
+    const int h = first_h + place / columns.count * p.h.stride;
+    const int w = first_w + place % columns.count * p.w_axis.stride;
+    offsets[row] =
+        at < positions ? ((image * p.h.size + h) * p.w_axis.size + w) * p.channels + channel : -1;
+  }
+
+  const int depth = rows.taps * columns.taps * p.group_filters;
+  const int begin = min(static_cast<int>(blockIdx.y) * p.slice_depth, depth);
+  const int end = min(begin + p.slice_depth, depth);
+  using Columns = FilterColumns<T, Tile, vectors>;
+  const int taps = max(columns.taps, 1);
+  const Digits left_digits(Tile::kDepth, taps, p.group_filters);
+  const Digits right_digits(Columns::Stage::kStep, taps, p.group_filters);
+  const Positions seen = {rows.count, columns.count, rows.off, columns.off};
+  GatherRows<T, Tile, vectors> left(p.gather, unit ? p.unit_digits : left_digits, seen,
+                                    p.dy + group * p.group_filters, first, positions, begin, end);
+  Columns right(p.pitch, unit ? p.unit_digits : right_digits,
+                p.w + group * p.group_filters * p.filter + rows.tap * p.tap_row +
+                    columns.tap * p.tap_column + column,
+                p.group_channels - column, begin, end);
+  const Sums<Tile> sums =
+      multiply<Tile>(left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, shared);
+  store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
+                 p.group_channels - column, shared);
+}
+
+SubGridAxis axis_of(int64_t size, int64_t taps, int64_t stride, int64_t dilation, int64_t before) {
+  return {static_cast<int>(size),   static_cast<int>(taps),
+          static_cast<int>(stride), static_cast<int>(dilation),
+          static_cast<int>(before), static_cast<int>(stride / std::gcd(stride, dilation))};
+}
+
+template <class T>
+void run(const Conv2dShape& s, const GemmPlans& plans, const Arguments& a) {
+  BackwardInput<T> p = {};
+  p.dy = static_cast<const T*>(a.inputs[0]), p.w = static_cast<const T*>(a.inputs[1]);
+  p.to.y = static_cast<T*>(a.outputs[0]);
+  const bool vectors = plans.may_use_vectors && all_aligned(p.dy, p.w, p.to.y);
+  const GemmPlan& plan = vectors ? plans.vectors : plans.scalars;
+  p.h = axis_of(s.H, s.R, s.stride_h, s.dilation_h, s.top);
+  p.w_axis = axis_of(s.W, s.S, s.stride_w, s.dilation_w, s.left);
+  p.gather.height = static_cast<int>(s.P), p.gather.width = static_cast<int>(s.Q);
+  p.gather.column_pitch = static_cast<int>(s.K);
+  p.gather.row_pitch = static_cast<int>(s.Q * s.K);
+  p.gather.image_pitch = s.P * s.Q * s.K;
+  p.gather.mul_h = p.gather.mul_w = 1;
+  p.gather.step_h = -p.h.dilation * p.h.every / p.h.stride;
+  p.gather.step_w = -p.w_axis.dilation * p.w_axis.every / p.w_axis.stride;
+  p.tap_column = s.C / s.groups, p.tap_row = s.S * p.tap_column, p.filter = s.R * p.tap_row;
+  p.pitch = {static_cast<int>(p.filter), static_cast<int>(p.h.every * p.tap_row),
+             static_cast<int>(p.w_axis.every * p.tap_column)};
+  p.unit_digits = {8, static_cast<int>(s.S), static_cast<int>(s.K / s.groups)};
+  p.images = s.N, p.channels = s.C, p.groups = static_cast<int>(s.groups);
+  p.group_filters = static_cast<int>(s.K / s.groups);
+  p.group_channels = static_cast<int>(s.C / s.groups);
+  p.column_tiles = static_cast<int>(plan.column_tiles);
+  p.row_tiles = static_cast<int>(plan.row_tiles);
+  p.slice_depth = static_cast<int>(plan.slice_depth);
+  p.to.slice_pitch = s.N * s.H * s.W * s.C;
+  if (plan.workspace > 0) p.to.slices = static_cast<float*>(a.workspace);
+  with_tile<T, 8>(plan.tile, vectors, [&](auto tile, auto by_fours) {
+    using Tile = decltype(tile);
+    launch("conv2d_backward_input implicit_gemm",
+           conv2d_implicit_gemm_backward_input_kernel<T, Tile, decltype(by_fours)::value>,
+           grid_of<Tile>(plan), a.stream, p);
+  });
+  if (plan.workspace > 0)
+    sum_slices("conv2d_backward_input implicit_gemm, sum of slices", p.to, plan.slices, s.C,
+               Activation::kNone, 0, a.stream);
+}
+
+Prepared prepare(const Problem& problem) {
+  const Conv2dShape s = conv2d_shape(problem);
+  check_sizes(s);
+  // The sub-grid of residue 0 is the largest; how many taps each has differs by one at most.
+  const int64_t taps_h = (s.R * std::gcd(s.stride_h, s.dilation_h) + s.stride_h - 1) / s.stride_h;
+  const int64_t taps_w = (s.S * std::gcd(s.stride_w, s.dilation_w) + s.stride_w - 1) / s.stride_w;
+  GemmSize size;
+  size.rows = s.N * ((s.H + s.stride_h - 1) / s.stride_h) * ((s.W + s.stride_w - 1) / s.stride_w);
+  size.columns = s.C / s.groups, size.depth = taps_h * taps_w * (s.K / s.groups);
+  size.batch = s.groups * s.stride_h * s.stride_w;
+  size.outputs = s.N * s.H * s.W * s.C;
+  const DType dtype = problem.inputs[0].dtype;
+  const bool fours = s.C / s.groups % 4 == 0 && s.K / s.groups % 4 == 0;
+  const bool may_be_large = s.stride_h == 1 && s.stride_w == 1 && s.K / s.groups % 8 == 0;
+  const GemmPlans plans(size, dtype, fours, {false, may_be_large});
+  Prepared made = prepared(
+      [=](const Arguments& a) {
+        with_type(dtype, [&](auto zero) { run<decltype(zero)>(s, plans, a); });
+      },
+      plans.workspace());
+  made.detail = plans.detail();
+  return made;
+}
+
+const bool added = [] {
+  add_cuda_entry("conv2d_backward_input", "implicit_gemm", prepare, {}, 0.42);
+  return true;
+}();
+
+}  // namespace
+}  // namespace striate::kernels

@@ -1,0 +1,81 @@
+#include <striate/kernels/gemm_plan.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace striate::kernels {
+namespace {
+
+struct TileFacts {
+  GemmTile tile;
+  int64_t rows, columns;
+  double share;  // of multiply-adds among the instructions of its main loop
+};
+constexpr TileFacts kTiles[] = {{GemmTile::kLarge, 128, 128, 0.85},
+                                {GemmTile::kMedium, 128, 64, 0.73},
+                                {GemmTile::kSmall, 64, 32, 0.55}};
+
+constexpr int64_t kMultiprocessors = 108;  // an A100's
+constexpr double kMultipliers = 64;        // of each
+constexpr double kBytesPerCycle = 1000, kLaunchCycles = 4000;
+constexpr double kDepthOfEnds = 24;  // a block's start and end, as steps of depth
+constexpr int64_t kMaxSlices = 256, kLeastSliceDepth = 32;
+constexpr int64_t kMaxSliceDepth = int64_t{1} << 30;  // kernels count it in 32 bits
+constexpr int64_t kMaxWorkspace = int64_t{256} << 20;
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+double cycles(const GemmSize& size, const TileFacts& tile, const GemmPlan& plan) {
+  const double waves = static_cast<double>(divide_up(plan.blocks * plan.slices, kMultiprocessors));
+  const double depth = static_cast<double>(plan.slice_depth) + kDepthOfEnds;
+  double sum =
+      waves * depth * static_cast<double>(tile.rows * tile.columns) / (kMultipliers * tile.share);
+  if (plan.workspace > 0)
+    sum += static_cast<double>(2 * plan.slices + 1) * 4 * static_cast<double>(size.outputs) /
+               kBytesPerCycle +
+           kLaunchCycles;
+  return sum;
+}
+
+}  // namespace
+
+std::string GemmPlan::to_string() const {
+  std::string text = tile == GemmTile::kLarge    ? "128x128"
+                     : tile == GemmTile::kMedium ? "128x64"
+                                                 : "64x32";
+  if (slices > 1) text += ", " + std::to_string(slices) + " slices";
+  return text;
+}
+
+GemmPlan plan_gemm(const GemmSize& size, const GemmChoice& choice) {
+  GemmPlan best;
+  double least = std::numeric_limits<double>::infinity();
+  for (const TileFacts& facts : kTiles) {
+    if (facts.tile == GemmTile::kLarge    ? !choice.large
+        : facts.tile == GemmTile::kMedium ? !choice.medium
+                                          : !choice.small)
+      continue;
+    for (int64_t slices = 1; slices <= kMaxSlices; slices += slices < 8 ? 1 : slices / 4) {
+      GemmPlan plan;
+      plan.tile = facts.tile;
+      plan.row_tiles = divide_up(size.rows, facts.rows);
+      plan.column_tiles = divide_up(size.columns, facts.columns);
+      plan.blocks = plan.row_tiles * plan.column_tiles * size.batch;
+      const int64_t share = divide_up(size.depth, slices);
+      plan.slice_depth = divide_up(share, choice.depth_step) * choice.depth_step;
+      plan.slices =
+          std::max<int64_t>(1, divide_up(size.depth, std::max<int64_t>(1, plan.slice_depth)));
+      if (plan.slice_depth > kMaxSliceDepth) continue;
+      const int64_t bytes = plan.slices * size.outputs * 4;
+      if (slices > 1 &&
+          (plan.slices == 1 || plan.slice_depth < kLeastSliceDepth || bytes > kMaxWorkspace))
+        break;
+      if (plan.slices > 1 || choice.through_workspace) plan.workspace = static_cast<size_t>(bytes);
+      const double estimate = cycles(size, facts, plan);
+      if (estimate < least) least = estimate, best = plan;
+    }
+  }
+  return best;
+}
+
+}  // namespace striate::kernels

@@ -1,0 +1,122 @@
+// Where the sums of a tile go: to the output with bias, residual and activation, or as they are to
+// a slice of the workspace, whose slices a second pass adds in their order.
+#pragma once
+
+#include <striate/kernels/activation.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <striate/kernels/gemm_tile.cuh>
+
+namespace striate::cuda {
+
+/// The activations that are straight pieces: below zero times `slope`, at most `cap`. NaN stays.
+struct StraightActivation {
+  float slope = 1, cap = std::numeric_limits<float>::infinity();
+
+  StraightActivation() = default;
+  StraightActivation(Activation activation, double negative_slope)
+      : slope(activation == Activation::kRelu || activation == Activation::kRelu6 ? 0
+              : activation == Activation::kLeakyRelu ? static_cast<float>(negative_slope)
+                                                     : 1),
+        cap(activation == Activation::kRelu6 ? 6 : std::numeric_limits<float>::infinity()) {}
+
+  __device__ float operator()(float v) const {
+    if (v < 0) return slope == 0 ? 0 : slope * v;
+    return v > cap ? cap : v;
+  }
+};
+
+/// Sigmoid and tanh are long, and a tile's end is unrolled: they are left to the second pass.
+inline bool is_straight(Activation activation) {
+  return activation != Activation::kSigmoid && activation != Activation::kTanh;
+}
+
+/// Where and how sums are stored. All values of one kind lie in the order of the output.
+template <class T>
+struct Destination {
+  T* y = nullptr;
+  const T* bias = nullptr;      // of each column; null: none
+  const T* residual = nullptr;  // null: none
+  float* slices = nullptr;      // the workspace; null: sums are final
+  int64_t slice_pitch = 0;      // its elements for each slice
+  StraightActivation activation;
+};
+
+/// Store a thread's sums. `offsets[row]` is where the tile's row starts in the output, -1 for none;
+/// `column`: of the tile's first column, and `columns` remain from there; bias + column fits.
+/// Columns go by fours (`vectors`) or, through `shared`, 32 neighbours of a warp at a time.
+template <bool vectors, class Tile, class T>
+__device__ void store(const Sums<Tile>& sums, const Destination<T>& to, const T* bias, int slice,
+                      const int64_t* offsets, int columns, float* shared) {
+  constexpr int kGroups = Tile::kThreadColumns / 4;
+  float* partial = to.slices ? to.slices + slice * to.slice_pitch : nullptr;
+  if constexpr (vectors) {
+    float add[kGroups][4];
+#pragma unroll
+    for (int j = 0; j < kGroups; ++j) {
+      const int column = Tile::column() + j * 32;
+      const auto b = fetch<T, 4>(bias + column, bias && !partial && column < columns);
+#pragma unroll
+      for (int e = 0; e < 4; ++e) add[j][e] = to_float(b.at[e]);
+    }
+#pragma unroll
+    for (int i = 0; i < Tile::kThreadRows; ++i) {
+      const int64_t offset = offsets[Tile::row() + i / 4 * 16 + i % 4];
+      if (offset < 0) continue;
+#pragma unroll
+      for (int j = 0; j < kGroups; ++j) {
+        const int column = Tile::column() + j * 32;
+        if (column >= columns) continue;
+        const float* v = &sums.at[i][j * 4];
+        const int64_t at = offset + column;
+        if (partial) {
+          *reinterpret_cast<float4*>(partial + at) = make_float4(v[0], v[1], v[2], v[3]);
+          continue;
+        }
+        const auto residual = fetch<T, 4>(to.residual + at, to.residual);
+        Elements<T, 4> y;
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          y.at[e] = from_float<T>(to.activation(v[e] + add[j][e] + to_float(residual.at[e])));
+        *reinterpret_cast<Elements<T, 4>*>(to.y + at) = y;
+      }
+    }
+  } else {
+    static_assert(Tile::kThreadColumns == 4);
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    float* stage = shared + threadIdx.x / 32 * (4 * 32);
+    const int column = Tile::column() - lane % 8 * 4 + lane;
+    const bool inside = column < columns;
+    const float add = bias && !partial && inside ? to_float(bias[column]) : 0;
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < Tile::kThreadRows; ++i) {
+      const float* v = sums.at[i];
+      *reinterpret_cast<float4*>(stage + lane * 4) = make_float4(v[0], v[1], v[2], v[3]);
+      __syncwarp();
+#pragma unroll 1
+      for (int group = 0; group < 4; ++group) {
+        const int row = Tile::row() - lane / 8 * 4 + group * 4 + i / 4 * 16 + i % 4;
+        const int64_t at = offsets[row] + column;
+        if (offsets[row] < 0 || !inside) continue;
+        const float sum = stage[group * 32 + lane];
+        if (partial) {
+          partial[at] = sum;
+          continue;
+        }
+        const float residual = to.residual ? to_float(to.residual[at]) : 0;
+        to.y[at] = from_float<T>(to.activation(sum + add + residual));
+      }
+      __syncwarp();
+    }
+  }
+}
+
+/// Add slices, bias and residual, and activate: the second pass. `columns`: of a row of the output.
+template <class T>
+void sum_slices(const char* name, const Destination<T>& to, int64_t slices, int64_t columns,
+                Activation activation, double negative_slope, void* stream);
+
+}  // namespace striate::cuda

@@ -1,0 +1,57 @@
+// The second pass of products that were cut into slices.
+//
+//   y[i] = act(slice_0[i] + slice_1[i] + ... + bias[i % columns] + residual[i])
+//
+// One thread adds one element, so that a warp reads 128 bytes of each slice; the order is that of
+// the slices, so the bits do not depend on which block was first.
+#include <striate/kernels/gemm_store.cuh>
+#include <striate/kernels/launch.cuh>
+
+namespace striate::cuda {
+namespace {
+
+__device__ float activate(Activation activation, const StraightActivation& straight, float v) {
+  if (activation == Activation::kSigmoid) return 1 / (1 + expf(-v));
+  if (activation == Activation::kTanh) return tanhf(v);
+  return straight(v);
+}
+
+template <class T>
+__global__ void sum_slices_kernel(Destination<T> to, int slices, int64_t columns,
+                                  Activation activation) {
+  const int64_t i = thread_number();
+  if (i >= to.slice_pitch) return;
+  float sum = 0;
+  const float* from = to.slices + i;
+#pragma unroll 4
+  for (int slice = 0; slice < slices; ++slice, from += to.slice_pitch) sum += *from;
+  if (to.bias) {
+    // Division of 64 bits is slow, and few outputs need it.
+    const int64_t column = to.slice_pitch <= UINT32_MAX
+                               ? static_cast<uint32_t>(i) % static_cast<uint32_t>(columns)
+                               : i % columns;
+    sum += to_float(to.bias[column]);
+  }
+  if (to.residual) sum += to_float(to.residual[i]);
+  to.y[i] = from_float<T>(activate(activation, to.activation, sum));
+}
+
+}  // namespace
+
+template <class T>
+void sum_slices(const char* name, const Destination<T>& to, int64_t slices, int64_t columns,
+                Activation activation, double negative_slope, void* stream) {
+  Destination<T> all = to;
+  all.activation = {activation, negative_slope};
+  launch(name, sum_slices_kernel<T>, flat_grid(to.slice_pitch), stream, all,
+         static_cast<int>(slices), columns, activation);
+}
+
+template void sum_slices(const char*, const Destination<float>&, int64_t, int64_t, Activation,
+                         double, void*);
+template void sum_slices(const char*, const Destination<__half>&, int64_t, int64_t, Activation,
+                         double, void*);
+template void sum_slices(const char*, const Destination<__nv_bfloat16>&, int64_t, int64_t,
+                         Activation, double, void*);
+
+}  // namespace striate::cuda

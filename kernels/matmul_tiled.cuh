@@ -1,0 +1,107 @@
+// Products of matrices by tiles on CUDA cores, for one element type.
+//
+//   y[m,n] = act(bias[n] + sum over k of A[m,k] * B[k,n])     A = a or a^T, B = b or b^T
+//
+// The main loop and the choice of tiles and slices are those of the convolutions (gemm_tile.cuh),
+// with operands that lie as they are: along the depth (a, b^T) or across it (a^T, b).
+#pragma once
+
+#include <striate/kernels/matmul.h>
+
+#include <striate/kernels/gemm_launch.cuh>
+
+namespace striate::kernels {
+
+template <class T>
+struct Product {
+  const T *a, *b;
+  cuda::Destination<T> to;
+  int64_t M, N;
+  int K, slice_depth, column_tiles;
+};
+
+template <class T, class Tile, bool vectors, bool transpose_a, bool transpose_b>
+__global__ void __launch_bounds__(Tile::kThreads, 2)
+    matmul_tiled_kernel(const __grid_constant__ Product<T> p) {
+  using namespace striate::cuda;
+  __shared__ __align__(16) float shared[Tile::kSharedFloats];
+  __shared__ int64_t offsets[Tile::kRows];
+  const int64_t row = int64_t{static_cast<int>(blockIdx.x) / p.column_tiles} * Tile::kRows;
+  const int64_t column = int64_t{static_cast<int>(blockIdx.x) % p.column_tiles} * Tile::kColumns;
+  for (int i = threadIdx.x; i < Tile::kRows; i += Tile::kThreads)
+    offsets[i] = row + i < p.M ? (row + i) * p.N + column : -1;
+  const int begin = static_cast<int>(blockIdx.y) * p.slice_depth;
+  const int depth = min(p.slice_depth, p.K - begin);
+  using Left = std::conditional_t<transpose_a, PlainColumns<T, Tile, Tile::kRows, vectors>,
+                                  PlainRows<T, Tile, Tile::kRows, vectors>>;
+  using Right = std::conditional_t<transpose_b, PlainRows<T, Tile, Tile::kColumns, vectors>,
+                                   PlainColumns<T, Tile, Tile::kColumns, vectors>>;
+  Left left(transpose_a ? p.a + begin * p.M + row : p.a + row * p.K + begin,
+            transpose_a ? p.M : p.K, p.M - row, depth);
+  Right right(transpose_b ? p.b + column * p.K + begin : p.b + begin * p.N + column,
+              transpose_b ? p.K : p.N, p.N - column, depth);
+  const Sums<Tile> sums =
+      multiply<Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
+  store<vectors>(sums, p.to, p.to.bias ? p.to.bias + column : nullptr, static_cast<int>(blockIdx.y),
+                 offsets, static_cast<int>(min(p.N - column, int64_t{Tile::kColumns})), shared);
+}
+
+/// Run a prepared product: `matmul_tiled*.cu` has one for each element type.
+template <class T>
+void run_matmul_tiled(const MatmulShape& shape, const MatmulOptions& options,
+                      const cuda::GemmPlans& plans, const Arguments& arguments);
+
+template <class T, bool transpose_a, bool transpose_b>
+void launch_matmul_tiled(const GemmPlan& plan, bool vectors, const Product<T>& p, void* stream) {
+  using namespace striate::cuda;
+  const auto run = [&](auto tile, auto by_fours) {
+    using Tile = decltype(tile);
+    launch("matmul tiled",
+           matmul_tiled_kernel<T, Tile, decltype(by_fours)::value, transpose_a, transpose_b>,
+           grid_of<Tile>(plan), stream, p);
+  };
+  using Small = Tile<64, 32, 4, 4, 8>;
+  // Dense layers never transpose both, and rows that no four elements divide are short.
+  if constexpr (transpose_a && transpose_b) {
+    run(Small(), std::false_type());
+  } else if (!vectors) {
+    run(Small(), std::false_type());
+  } else if constexpr (std::is_same_v<T, float>) {
+    with_vector_tile<8>(plan.tile, run);
+  } else {
+    run(Tile<128, 64, 8, 4, 8>(), std::true_type());
+  }
+}
+
+template <class T>
+void run_matmul_tiled(const MatmulShape& shape, const MatmulOptions& options,
+                      const cuda::GemmPlans& plans, const Arguments& arguments) {
+  using namespace striate::cuda;
+  Product<T> p = {};
+  p.a = static_cast<const T*>(arguments.inputs[0]);
+  p.b = static_cast<const T*>(arguments.inputs[1]);
+  p.to.y = static_cast<T*>(arguments.outputs[0]);
+  p.to.bias = static_cast<const T*>(arguments.inputs[2]);
+  p.to.activation = {options.activation, options.negative_slope};
+  const bool vectors = plans.may_use_vectors && all_aligned(p.a, p.b, p.to.y, p.to.bias);
+  const GemmPlan& plan = vectors ? plans.vectors : plans.scalars;
+  p.M = shape.M, p.N = shape.N, p.K = static_cast<int>(shape.K);
+  p.slice_depth = static_cast<int>(plan.slice_depth);
+  p.column_tiles = static_cast<int>(plan.column_tiles);
+  p.to.slice_pitch = shape.M * shape.N;
+  if (plan.workspace > 0) p.to.slices = static_cast<float*>(arguments.workspace);
+  void* stream = arguments.stream;
+  if (options.transpose_a && options.transpose_b)
+    launch_matmul_tiled<T, true, true>(plan, vectors, p, stream);
+  else if (options.transpose_a)
+    launch_matmul_tiled<T, true, false>(plan, vectors, p, stream);
+  else if (options.transpose_b)
+    launch_matmul_tiled<T, false, true>(plan, vectors, p, stream);
+  else
+    launch_matmul_tiled<T, false, false>(plan, vectors, p, stream);
+  if (plan.workspace > 0)
+    sum_slices("matmul tiled, sum of slices", p.to, plan.slices, shape.N, options.activation,
+               options.negative_slope, stream);
+}
+
+}  // namespace striate::kernels
