@@ -1,4 +1,5 @@
 // Philox4x32-10 (Salmon et al., SC 2011): random numbers as a function of a key and a counter.
+// What kernels call is constexpr, so that CUDA devices can, too.
 #pragma once
 
 #include <array>
@@ -9,8 +10,8 @@
 namespace striate {
 
 /// Return four random words for a counter and a key.
-inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
-                                      std::array<uint32_t, 2> key) {
+constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
+                                         std::array<uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * counter[0];
     const uint64_t b = uint64_t{0xCD9E8D57} * counter[2];
@@ -30,7 +31,7 @@ constexpr uint64_t hash_of(std::string_view text) {
 }
 
 /// Map a word to [0, 1): its upper 24 bits.
-inline float uniform01(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+constexpr float uniform01(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 /// The random numbers of one operation at one step: element i of sample n is always the same,
 /// whatever the number of threads, shards or devices.
@@ -40,7 +41,7 @@ struct RandomStream {
   uint64_t step = 0;
 
   /// Return the four words of group `group` of sample `sample`.
-  std::array<uint32_t, 4> words(uint64_t sample, uint32_t group) const {
+  constexpr std::array<uint32_t, 4> words(uint64_t sample, uint32_t group) const {
     const uint64_t key = seed ^ operation * 0x9E3779B97F4A7C15;
     return philox({group, static_cast<uint32_t>(sample),
                    static_cast<uint32_t>(sample >> 32) ^ static_cast<uint32_t>(step >> 32),

@@ -1,6 +1,7 @@
 // exp and tanh as plain arithmetic that compilers turn into vectors: the same bits on every
 // instruction set, and within 2 units in the last place. The float polynomials are those of Cephes
-// (Moshier 1992, expf.c and tanhf.c); double goes to the C library.
+// (Moshier 1992, expf.c and tanhf.c); double goes to the C library. The float functions are
+// constexpr so that CUDA kernels can call them.
 #pragma once
 
 #include <bit>
@@ -12,7 +13,7 @@ namespace striate::kernels {
 inline double exp_of(double x) { return std::exp(x); }
 inline double tanh_of(double x) { return std::tanh(x); }
 
-[[gnu::always_inline]] inline float exp_of(float x) {
+[[gnu::always_inline]] constexpr float exp_of(float x) {
   // Beyond these the result is infinity or 0 anyway; NaN passes both comparisons.
   x = x > 89.0f ? 89.0f : x;
   x = x < -104.0f ? -104.0f : x;
@@ -35,7 +36,7 @@ inline double tanh_of(double x) { return std::tanh(x); }
   return p * a * b;
 }
 
-[[gnu::always_inline]] inline float tanh_of(float x) {
+[[gnu::always_inline]] constexpr float tanh_of(float x) {
   const float size = std::abs(x);
   const float far = 1.0f - 2.0f / (exp_of(2.0f * size) + 1.0f);
   const float square = x * x;

@@ -6,7 +6,7 @@
 #include <striate/kernels/clones.h>
 #include <striate/kernels/elementwise.h>
 #include <striate/kernels/lanes.h>
-#include <striate/kernels/optimizer.h>
+#include <striate/kernels/optimizer_functions.h>
 
 #include <algorithm>
 #include <cmath>
@@ -55,51 +55,25 @@ std::vector<int64_t> ends_of(const std::vector<Chunk>& chunks) {
 
 // 1. The loops ------------------------------------------------------------------------------------
 
-struct SgdStep {
-  float lr, keep, momentum;  // keep: 1 - lr * weight_decay
-  float scale;               // of g
-};
-
 STRIATE_CLONES void sgd_loop(float* w, const float* g, int64_t count, SgdStep s) {
-  const float rate = s.lr * s.scale;
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) w[i] = w[i] * s.keep - rate * g[i];
+  for (int64_t i = 0; i < count; ++i) sgd_step(w[i], g[i], s);
 }
 
 STRIATE_CLONES void momentum_loop(float* w, const float* g, float* v, int64_t count, SgdStep s) {
-  const float rate = s.lr * s.scale;
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) {
-    v[i] = s.momentum * v[i] - rate * g[i];
-    w[i] = w[i] * s.keep + v[i];
-  }
+  for (int64_t i = 0; i < count; ++i) momentum_step(w[i], g[i], v[i], s);
 }
 
 STRIATE_CLONES void nesterov_loop(float* w, const float* g, float* v, int64_t count, SgdStep s) {
-  const float rate = s.lr * s.scale;
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) {
-    const float step = rate * g[i];
-    v[i] = s.momentum * v[i] - step;
-    w[i] = w[i] * s.keep + (s.momentum * v[i] - step);
-  }
+  for (int64_t i = 0; i < count; ++i) nesterov_step(w[i], g[i], v[i], s);
 }
-
-struct AdamStep {
-  float rate, keep;  // rate: of the corrected step
-  float one_minus_beta_1, one_minus_beta_2, epsilon;
-  float scale;
-};
 
 STRIATE_CLONES void adam_loop(float* w, const float* g, float* m, float* v, int64_t count,
                               AdamStep s) {
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) {
-    const float gradient = g[i] * s.scale;
-    m[i] += s.one_minus_beta_1 * (gradient - m[i]);
-    v[i] += s.one_minus_beta_2 * (gradient * gradient - v[i]);
-    w[i] = w[i] * s.keep - s.rate * m[i] / (std::sqrt(v[i]) + s.epsilon);
-  }
+  for (int64_t i = 0; i < count; ++i) adam_step(w[i], g[i], m[i], v[i], s);
 }
 
 STRIATE_CLONES double squares(const float* g, int64_t count) {

@@ -1,0 +1,76 @@
+// Elements whose type is known only when the kernel runs: labels, targets, conditions, and values
+// that are moved and never computed with.
+#pragma once
+
+#include <striate/core/dtype.h>
+
+#include <cstdint>
+#include <striate/kernels/elements.cuh>
+
+namespace striate::cuda {
+
+/// N elements that are read or written together, by 16 bytes at most.
+template <class T, int N>
+struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) Group {
+  T at[N];
+};
+
+/// Return element `i` of `values` as float.
+__device__ inline float number_at(const void* values, DType dtype, int64_t i) {
+  switch (dtype) {
+    case DType::kF32:
+      return static_cast<const float*>(values)[i];
+    case DType::kF16:
+      return to_float(static_cast<const __half*>(values)[i]);
+    case DType::kBF16:
+      return to_float(static_cast<const __nv_bfloat16*>(values)[i]);
+    case DType::kI32:
+      return static_cast<float>(static_cast<const int32_t*>(values)[i]);
+    case DType::kI64:
+      return static_cast<float>(static_cast<const int64_t*>(values)[i]);
+    case DType::kF64:
+      return static_cast<float>(static_cast<const double*>(values)[i]);
+    default:
+      return static_cast<float>(static_cast<const uint8_t*>(values)[i]);
+  }
+}
+
+/// True when element `i` is not zero, as NaN is not.
+__device__ inline bool is_not_zero(const void* values, DType dtype, int64_t i) {
+  return number_at(values, dtype, i) != 0;
+}
+
+/// Return label `i`; -1, which no label is, for NaN.
+__device__ inline int64_t label_at(const void* labels, DType dtype, int64_t i) {
+  switch (dtype) {
+    case DType::kU8:
+      return static_cast<const uint8_t*>(labels)[i];
+    case DType::kI32:
+      return static_cast<const int32_t*>(labels)[i];
+    case DType::kI64:
+      return static_cast<const int64_t*>(labels)[i];
+    default:
+      break;
+  }
+  const float value = number_at(labels, dtype, i);
+  return value == value ? static_cast<int64_t>(value) : -1;
+}
+
+/// Call `run(Unit())` with an unsigned integer of 1, 2, 4 or 8 bytes, or a vector of 16.
+template <class Run>
+void with_unit(int64_t bytes, Run run) {
+  switch (bytes) {
+    case 1:
+      return run(uint8_t());
+    case 2:
+      return run(uint16_t());
+    case 4:
+      return run(uint32_t());
+    case 8:
+      return run(uint64_t());
+    default:
+      return run(uint4());
+  }
+}
+
+}  // namespace striate::cuda

@@ -1,0 +1,318 @@
+// The losses with their gradients in one pass, and the count of right answers, on CUDA devices.
+//
+// Crossentropies over classes: a warp takes a row (a block one of more than 1024 classes), finds
+// its largest score and its sum of exponentials, and writes the row's gradient while it adds up the
+// row's loss. The other losses go element by element. A small batch is one block's work, so a loss
+// is one launch; a larger one leaves a sum for each block and a second launch adds them in order.
+#include <striate/core/step.h>
+#include <striate/kernels/float_functions.h>
+#include <striate/kernels/loss.h>
+
+#include <algorithm>
+#include <striate/kernels/any_element.cuh>
+#include <striate/kernels/block_sum.cuh>
+#include <striate/kernels/elements.cuh>
+#include <striate/kernels/entry.cuh>
+#include <striate/kernels/launch.cuh>
+
+namespace striate::kernels {
+namespace {
+
+using namespace striate::cuda;
+
+constexpr int kWarp = 32, kThreads = 256, kLargeBlock = 1024;
+constexpr int64_t kLongRow = 1024, kMostBlocks = 1024;
+constexpr int64_t kOneBlock = 32768;  // elements that one block does before a second launch pays
+
+// Probabilities are clipped to [1e-7, 1 - 1e-7]. The upper bound is not a float: of the floats that
+// reach it the logarithm is given.
+constexpr float kClip = 1e-7f, kUpperClip = 0x1.fffffep-1f, kLogOfUpperClip = -1.00000005e-7f;
+
+/// What all losses know.
+struct LossNumbers {
+  const StepBlock* block;
+  float samples, terms;  // rows of the batch; rows or elements of one sample
+  float keep, spread;    // targets are t * keep + spread
+  bool from_logits;
+
+  /// Return 1 / (loss_divisor * terms of one sample).
+  __device__ float scale() const {
+    return 1 / ((block->loss_divisor > 0 ? block->loss_divisor : samples) * terms);
+  }
+};
+
+/// Return log(p) of a probability, clipped.
+__device__ float log_of_probability(float x) {
+  return x >= kUpperClip ? kLogOfUpperClip : logf(x < kClip ? kClip : x);
+}
+/// Return log(1 - p).
+__device__ float log_of_rest(float x) {
+  return x < kClip ? kLogOfUpperClip : x >= kUpperClip ? logf(kClip) : log1pf(-x);
+}
+/// Return the slope of a function of the clipped x: 0 where it is clipped, NaN of NaN.
+__device__ float unless_clipped(float x, float slope) {
+  return x < kClip || x >= kUpperClip ? 0 : slope;
+}
+
+// 1. Kernels --------------------------------------------------------------------------------------
+
+template <int kPerRow, class Combine>
+__device__ float over_row(float value, float start, float* space, const Combine& combine) {
+  if constexpr (kPerRow == kWarp)
+    return over_warp(value, combine);
+  else
+    return over_block(value, start, space, combine);
+}
+
+/// sums[block] = loss of the block's rows.
+template <class T, bool sparse, int kPerRow>
+__global__ void __launch_bounds__(kLargeBlock)
+    categorical_kernel(const T* scores, const void* targets, DType target_type, LossNumbers numbers,
+                       T* gradient, float* sums, int64_t rows, int64_t C) {
+  __shared__ float space[kLargeBlock / kWarp];
+  const int first = static_cast<int>(threadIdx.x) % kPerRow;
+  const float scale = numbers.scale();
+  float total = 0;
+  for (int64_t row = thread_number() / kPerRow; row < rows;
+       row += int64_t{gridDim.x} * blockDim.x / kPerRow) {
+    const T* x = scores + row * C;
+    const int64_t label = sparse ? label_at(targets, target_type, row) : 0;
+    const auto target = [&](int64_t c) {
+      const float t =
+          sparse ? static_cast<float>(c == label) : number_at(targets, target_type, row * C + c);
+      return t * numbers.keep + numbers.spread;
+    };
+    float largest = -INFINITY, sum = 0, sum_t = numbers.keep + numbers.spread * C;
+    if (numbers.from_logits) {
+      for (int64_t c = first; c < C; c += kPerRow) largest = fmaxf(largest, to_float(x[c]));
+      largest = over_row<kPerRow>(largest, -INFINITY, space, LargerNumber());
+      for (int64_t c = first; c < C; c += kPerRow) sum += exp_of(to_float(x[c]) - largest);
+      sum = over_row<kPerRow>(sum, 0, space, Add());
+      if constexpr (!sparse) {
+        sum_t = 0;
+        for (int64_t c = first; c < C; c += kPerRow) sum_t += target(c);
+        sum_t = over_row<kPerRow>(sum_t, 0, space, Add());
+      }
+    }
+    // A label that is no class makes all of its row NaN.
+    if (label < 0 || label >= C) sum_t = NAN;
+    const float log_sum = logf(sum);
+    for (int64_t c = first; c < C; c += kPerRow) {
+      const float v = to_float(x[c]), t = target(c);
+      float slope, term;
+      if (numbers.from_logits) {
+        slope = exp_of(v - largest) / sum * sum_t - t;
+        term = t * (log_sum + (largest - v));
+      } else {
+        slope = unless_clipped(v, -t / v) + 0 * sum_t;
+        term = -t * log_of_probability(v);
+      }
+      // A class that is ruled out by -infinity costs nothing.
+      if (!sparse || t != 0) total += term;
+      gradient[row * C + c] = from_float<T>(slope * scale);
+    }
+    total += 0 * sum_t;
+  }
+  total = over_block(total, 0.0f, space, Add());
+  if (threadIdx.x == 0) sums[blockIdx.x] = total * scale;
+}
+
+enum class Elements { kBinary, kSquared };
+
+template <class T, Elements kind>
+__global__ void __launch_bounds__(kLargeBlock)
+    elements_kernel(const T* x, const void* targets, DType target_type, LossNumbers numbers,
+                    T* gradient, float* sums, int64_t count) {
+  __shared__ float space[kLargeBlock / kWarp];
+  const float scale = numbers.scale();
+  float total = 0;
+  for (int64_t i = thread_number(); i < count; i += int64_t{gridDim.x} * blockDim.x) {
+    const float v = to_float(x[i]);
+    const float t = number_at(targets, target_type, i) * numbers.keep + numbers.spread;
+    float slope;
+    if constexpr (kind == Elements::kSquared) {
+      slope = 2 * (v - t);
+      total += (v - t) * (v - t);
+    } else if (numbers.from_logits) {
+      const float z = exp_of(-fabsf(v));
+      slope = (v < 0 ? z : 1.0f) / (1.0f + z) - t;
+      total += (v < 0 ? 0.0f : v) - v * t + log1pf(z);
+    } else {
+      slope = unless_clipped(v, (v - t) / (v * (1 - v)));
+      total -= t * log_of_probability(v) + (1 - t) * log_of_rest(v);
+    }
+    gradient[i] = from_float<T>(slope * scale);
+  }
+  total = over_block(total, 0.0f, space, Add());
+  if (threadIdx.x == 0) sums[blockIdx.x] = total * scale;
+}
+
+/// loss = the sum of one sum per thread.
+__global__ void total_kernel(const float* sums, int count, float* loss) {
+  __shared__ float space[kLargeBlock / kWarp];
+  const float sum = static_cast<int>(threadIdx.x) < count ? sums[threadIdx.x] : 0.0f;
+  const float total = over_block(sum, 0.0f, space, Add());
+  if (threadIdx.x == 0) *loss = total;
+}
+
+template <class T, class Y>
+__global__ void top_k_kernel(const T* scores, const void* labels, DType label_type, Y* correct,
+                             int64_t rows, int64_t C, int k) {
+  const int64_t row = thread_number() / kWarp;
+  if (row >= rows) return;
+  const T* x = scores + row * C;
+  const int64_t label = label_at(labels, label_type, row);
+  const bool valid = label >= 0 && label < C;
+  const float own = valid ? to_float(x[label]) : 0.0f;
+  int64_t before = 0;
+  if (valid)
+    for (int64_t c = threadIdx.x % kWarp; c < C; c += kWarp) {
+      const float score = to_float(x[c]);
+      if (c != label) before += !(c < label ? score < own : score <= own);
+    }
+  before = over_warp(before, [](int64_t a, int64_t b) { return a + b; });
+  if (threadIdx.x % kWarp != 0) return;
+  const bool right = valid && before < k;
+  if constexpr (std::is_integral_v<Y>)
+    correct[row] = right;
+  else
+    correct[row] = from_float<Y>(right);
+}
+
+// 2. Entries --------------------------------------------------------------------------------------
+
+/// The numbers that do not change; `units` are rows or elements, `spread` what smoothing adds.
+LossNumbers numbers_of(const Problem& problem, int64_t units, double classes) {
+  const auto o = problem.options ? problem.get<LossOptions>() : LossOptions();
+  const Shape& shape = problem.inputs[0].shape;
+  const int64_t samples = shape.rank() > 0 ? std::max<int64_t>(shape[0], 1) : 1;
+  return {nullptr,
+          static_cast<float>(samples),
+          std::max(1.0f, static_cast<float>(units) / static_cast<float>(samples)),
+          static_cast<float>(1 - o.label_smoothing),
+          static_cast<float>(o.label_smoothing / classes),
+          o.from_logits};
+}
+
+/// The blocks of a loss: one large one, or many with a sum each.
+struct Division {
+  int64_t blocks;
+  int threads;
+  Division(int64_t elements, int64_t blocks_for_all) {
+    const bool one = elements <= kOneBlock;
+    blocks = one ? 1 : std::min(blocks_for_all, kMostBlocks);
+    threads = one ? kLargeBlock : kThreads;
+  }
+  size_t workspace() const { return blocks == 1 ? 0 : static_cast<size_t>(blocks) * sizeof(float); }
+};
+
+/// Prepare a loss; `start(T(), grid, numbers, sums, arguments)` launches its kernel.
+template <class Start>
+Prepared prepare_loss(const Problem& problem, const Division& division, LossNumbers numbers,
+                      Start start) {
+  const DType dtype = problem.inputs[0].dtype;
+  Prepared made = prepared(
+      [=](const Arguments& a) {
+        LossNumbers now = numbers;
+        now.block = static_cast<const StepBlock*>(a.inputs[2]);
+        auto* loss = static_cast<float*>(a.outputs[0]);
+        float* sums = division.blocks == 1 ? loss : static_cast<float*>(a.workspace);
+        with_type(dtype, [&](auto zero) {
+          start(zero, Grid{division.blocks, 1, 1, division.threads, 0}, now, sums, a);
+        });
+        if (division.blocks > 1)
+          launch("loss", total_kernel, {1, 1, 1, kLargeBlock, 0}, a.stream, sums,
+                 static_cast<int>(division.blocks), loss);
+      },
+      division.workspace());
+  if (problem.inputs[0].dtype == problem.outputs[1].dtype) made.in_place = {{1, 0, false}};
+  return made;
+}
+
+template <bool sparse>
+Prepared prepare_categorical(const Problem& problem) {
+  const Shape& shape = problem.inputs[0].shape;
+  const int64_t C = shape[-1], rows = shape.elements() / std::max<int64_t>(C, 1);
+  const bool long_rows = C > kLongRow;
+  const Division division(shape.elements(), long_rows ? rows : (rows * kWarp - 1) / kThreads + 1);
+  const DType target_type = problem.inputs[1].dtype;
+  const char* name = sparse ? "sparse_categorical_crossentropy" : "categorical_crossentropy";
+  return prepare_loss(
+      problem, division, numbers_of(problem, rows, static_cast<double>(std::max<int64_t>(C, 1))),
+      [=](auto zero, Grid grid, const LossNumbers& numbers, float* sums, const Arguments& a) {
+        using T = decltype(zero);
+        if (long_rows) grid.threads = kThreads;
+        const auto kernel = long_rows ? categorical_kernel<T, sparse, kThreads>
+                                      : categorical_kernel<T, sparse, kWarp>;
+        launch(name, kernel, grid, a.stream, static_cast<const T*>(a.inputs[0]), a.inputs[1],
+               target_type, numbers, static_cast<T*>(a.outputs[1]), sums, rows, C);
+      });
+}
+
+template <Elements kind>
+Prepared prepare_elements(const Problem& problem) {
+  const int64_t count = problem.inputs[0].shape.elements();
+  const Division division(count, (count - 1) / (4 * kThreads) + 1);
+  const DType target_type = problem.inputs[1].dtype;
+  LossNumbers numbers = numbers_of(problem, count, 2);
+  if (kind == Elements::kSquared) numbers.keep = 1, numbers.spread = 0;
+  const char* name = kind == Elements::kSquared ? "mean_squared_error" : "binary_crossentropy";
+  return prepare_loss(
+      problem, division, numbers,
+      [=](auto zero, const Grid& grid, const LossNumbers& now, float* sums, const Arguments& a) {
+        using T = decltype(zero);
+        launch(name, elements_kernel<T, kind>, grid, a.stream, static_cast<const T*>(a.inputs[0]),
+               a.inputs[1], target_type, now, static_cast<T*>(a.outputs[1]), sums, count);
+      });
+}
+
+Prepared prepare_top_k(const Problem& problem) {
+  const int64_t C = problem.inputs[0].shape[-1], rows = problem.outputs[0].shape.elements();
+  const int k = problem.options ? problem.get<TopKOptions>().k : 1;
+  const DType dtype = problem.inputs[0].dtype, label_type = problem.inputs[1].dtype;
+  const DType result_type = problem.outputs[0].dtype;
+  return prepared([=](const Arguments& a) {
+    with_type(dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const auto start = [&](auto result) {
+        using Y = decltype(result);
+        launch("top_k_correct", top_k_kernel<T, Y>, flat_grid(rows * kWarp), a.stream,
+               static_cast<const T*>(a.inputs[0]), a.inputs[1], label_type,
+               static_cast<Y*>(a.outputs[0]), rows, C, k);
+      };
+      switch (result_type) {
+        case DType::kI32:
+          return start(int32_t());
+        case DType::kI64:
+          return start(int64_t());
+        case DType::kU8:
+        case DType::kBool:
+          return start(uint8_t());
+        default:
+          return with_type(result_type, start);
+      }
+    });
+  });
+}
+
+std::string declines_loss(const Problem& problem) {
+  const DType loss = problem.outputs[0].dtype;
+  if (loss != DType::kF32) return std::string("makes a float32 loss, not ") + name_of(loss);
+  return takes_floats(problem, 0, 1);
+}
+
+const bool added = [] {
+  add_cuda_entry("sparse_categorical_crossentropy", "direct", prepare_categorical<true>,
+                 declines_loss);
+  add_cuda_entry("categorical_crossentropy", "direct", prepare_categorical<false>, declines_loss);
+  add_cuda_entry("binary_crossentropy", "direct", prepare_elements<Elements::kBinary>,
+                 declines_loss);
+  add_cuda_entry("mean_squared_error", "direct", prepare_elements<Elements::kSquared>,
+                 declines_loss);
+  add_cuda_entry("top_k_correct", "direct", prepare_top_k,
+                 [](const Problem& problem) { return takes_floats(problem, 0, 1); });
+  return true;
+}();
+
+}  // namespace
+}  // namespace striate::kernels
