@@ -241,7 +241,7 @@ def build_cuda(*targets: str) -> None:
     with stage("compiling the CUDA plug-in and the emulator"):
         configure(BUILD, "-DSTRIATE_CUDA=on", f"-DCMAKE_CUDA_COMPILER={nvcc}",
                   "-DSTRIATE_EMULATOR=ON")  # fmt: skip
-        compile_targets(BUILD, "striate_cuda", "cudart_emulator", *targets)
+        compile_targets(BUILD, "striate_cuda", "emulator_runtime", *targets)
 
 
 # --- what the package itself fetches into the cache -----------------------------------------------
@@ -314,8 +314,8 @@ def run_main(main) -> None:
     sys.exit(code)
 
 
-# Commands that run CUDA kernels without a GPU.
-EMULATED = ("train_emulated",)
+# Commands that need CUDA kernels, and run them without a GPU.
+EMULATED = ("train_emulated", "kernel-report")
 
 
 def main() -> int:
@@ -336,7 +336,7 @@ def main() -> int:
     if name in EMULATED:
         build_cuda()
         variables.setdefault("STRIATE_CUDART", str(EMULATOR))
-    script = ROOT / "tools" / f"{name}.py"
+    script = ROOT / "tools" / f"{name.replace('-', '_')}.py"
     code = subprocess.call([str(PYTHON), str(script), *rest], env=variables)
     return 128 - code if code < 0 else code
 
