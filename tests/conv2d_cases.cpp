@@ -18,6 +18,25 @@ Conv2dOptions backward_options(const Conv2dCase& c) {
 
 }  // namespace
 
+Conv2dCase dense_case(const Conv2dSizes& sizes) {
+  Conv2dCase c;
+  c.N = sizes.n, c.H = sizes.h, c.W = sizes.w, c.C = sizes.c, c.K = sizes.k;
+  c.window = sizes.window;
+  c.options.strides = sizes.strides;
+  c.options.padding = sizes.padding;
+  c.options.dilation_rate = sizes.dilation;
+  c.options.activation = sizes.activation;
+  c.bias = sizes.bias;
+  c.residual = sizes.residual;
+  return c;
+}
+
+Conv2dCase depthwise_case(const Conv2dSizes& sizes) {
+  Conv2dCase c = dense_case(sizes);
+  c.options.groups = c.C;
+  return c;
+}
+
 Shape output_shape(const Conv2dCase& c) {
   const Window w = resolve_window(image(c), c.window, c.options.strides, c.options.padding,
                                   c.options.dilation_rate);

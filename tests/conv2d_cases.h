@@ -17,6 +17,19 @@ struct Conv2dCase {
   std::string name;
 };
 
+/// One convolution as a line of a table.
+struct Conv2dSizes {
+  int64_t n, h, w, c, k;
+  Size2 window = 3, strides = 1;
+  Padding padding = 1;
+  Size2 dilation = 1;
+  Activation activation = Activation::kNone;
+  bool bias = true, residual = false;
+};
+Conv2dCase dense_case(const Conv2dSizes& sizes);
+/// The same with as many groups as channels; c and k are equal.
+Conv2dCase depthwise_case(const Conv2dSizes& sizes);
+
 /// Return y's shape. Throws ShapeError when the window does not fit.
 Shape output_shape(const Conv2dCase& c);
 

@@ -1,48 +1,22 @@
 // The `direct` convolution kernels against the reference: few channels and blocks, every kind of
 // window, stride and padding, ends, several bands and parts, and both vector widths.
 #include <gtest/gtest.h>
-#include <striate/kernels/conv2d.h>
 #include <striate/kernels/instruction_set.h>
-#include <striate/tests/kernel_table.h>
+#include <striate/tests/conv2d_cases.h>
 
 #include <cmath>
 
 namespace striate::testing {
 namespace {
 
-struct Sizes {
-  int64_t n, h, w, c, k;
-  Size2 window = 3, strides = 1;
-  Padding padding = 1;
-  Size2 dilation = 1;
-  Activation activation = Activation::kNone;
-  bool bias = true, residual = false;
-};
-
-std::vector<Case> cases_of(const Sizes& s) {
-  Conv2dOptions options;
-  options.strides = s.strides;
-  options.padding = s.padding;
-  options.dilation_rate = s.dilation;
-  options.activation = s.activation;
-  const Shape x{s.n, s.h, s.w, s.c}, w{s.k, s.window.height, s.window.width, s.c};
-  const Window window = resolve_window(x, s.window, s.strides, s.padding, s.dilation);
-  const Shape y{s.n, window.out_height, window.out_width, s.k};
-  std::vector<Case> cases = {Case::of("conv2d", options,
-                                      {x, w, s.bias ? Input({s.k}) : Input::absent({s.k}),
-                                       s.residual ? Input(y) : Input::absent(y)},
-                                      {y})};
-  options.activation = Activation::kNone;
-  options.bias = s.bias;
-  std::vector<Output> gradients = {w};
-  if (s.bias) gradients.push_back(Shape{s.k});
-  cases.push_back(Case::of("conv2d_backward_weight", options, {x, y, Input::like(w)}, gradients));
-  return cases;
+/// The directions that the kernels take.
+std::vector<Case> cases_of(const Conv2dSizes& s) {
+  return {conv2d_forward(dense_case(s)), conv2d_backward_weight(dense_case(s))};
 }
 
 /// Images of few channels, and the same windows on blocks of channels.
-std::vector<Sizes> sizes() {
-  std::vector<Sizes> all;
+std::vector<Conv2dSizes> sizes() {
+  std::vector<Conv2dSizes> all;
   for (int64_t c : {1, 2, 3, 4, 13}) {
     all.push_back({2, 9, 7, c, 20});
     all.push_back({2, 9, 7, c, 6, 5, 1, 2});
@@ -61,7 +35,7 @@ std::vector<Sizes> sizes() {
 }
 
 /// The first layers and strided ones of the named networks, at a small batch: bands and parts.
-std::vector<Sizes> network_sizes() {
+std::vector<Conv2dSizes> network_sizes() {
   return {{3, 28, 28, 1, 32},
           {20, 28, 28, 1, 6, 5, 1, 2, 1, Activation::kRelu},
           {2, 14, 14, 6, 16, 5, 1, Padding()},
@@ -79,9 +53,9 @@ class DirectOn : public ::testing::TestWithParam<kernels::InstructionSet> {
   kernels::InstructionSet before_ = kernels::InstructionSet::kBaseline;
 };
 
-void run_sizes(const std::vector<Sizes>& sizes) {
+void run_sizes(const std::vector<Conv2dSizes>& sizes) {
   std::vector<Case> table;
-  for (const Sizes& s : sizes)
+  for (const Conv2dSizes& s : sizes)
     for (Case& c : cases_of(s)) table.push_back(std::move(c));
   run_table(table);
 }
