@@ -29,6 +29,7 @@ __global__ void unary_kernel(const T* x, T* y, int64_t count, bool vectors, floa
   if (begin >= count) return;
   if (vectors && begin + kSize <= count) {
     Pack<T> pack = *reinterpret_cast<const Pack<T>*>(x + begin);
+#pragma unroll  // else the pack would lie in local memory
     for (T& v : pack.at) v = from_float<T>(f(to_float(v), alpha));
     *reinterpret_cast<Pack<T>*>(y + begin) = pack;
     return;
@@ -47,6 +48,7 @@ __global__ void unary_backward_kernel(const T* dy, const T* y, T* dx, int64_t co
   if (vectors && begin + kSize <= count) {
     Pack<T> pack = *reinterpret_cast<const Pack<T>*>(dy + begin);
     const Pack<T> output = *reinterpret_cast<const Pack<T>*>(y + begin);
+#pragma unroll
     for (int i = 0; i < kSize; ++i)
       pack.at[i] = from_float<T>(f(to_float(pack.at[i]), to_float(output.at[i]), alpha));
     *reinterpret_cast<Pack<T>*>(dx + begin) = pack;
