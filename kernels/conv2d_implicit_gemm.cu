@@ -84,8 +84,8 @@ void run(const Conv2dShape& s, const Conv2dOptions& options, const GemmPlans& pl
            grid_of<Tile>(plan), a.stream, p);
   });
   if (plan.workspace > 0)
-    sum_slices("conv2d implicit_gemm, sum of slices", p.to, plan.slices, s.K, options.activation,
-               options.negative_slope, a.stream);
+    sum_slices("conv2d implicit_gemm, sum of slices", p.to,
+               {plan.slices, s.K, options.activation, options.negative_slope}, a.stream);
 }
 
 Prepared prepare(const Problem& problem) {

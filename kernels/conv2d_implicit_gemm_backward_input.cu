@@ -1,6 +1,6 @@
 // The gradient of a convolution's input as a product of matrices, on CUDA cores.
 //
-//   dx[m, c] = sum over d of dy_under(m, d) * w[d, c]
+//   dx[m, c] = sum over d of dy_under(m, d) * w[d, c]      [times an activation's derivative]
 //
 // m counts the pixels of a sub-grid (conv2d_sub_grid.cuh): with strides, pixels of equal residue
 // meet the same taps, so nothing is multiplied by zeros between. d counts its taps and the filters
@@ -93,11 +93,13 @@ SubGridAxis axis_of(int64_t size, int64_t taps, int64_t stride, int64_t dilation
 }
 
 template <class T>
-void run(const Conv2dShape& s, const GemmPlans& plans, const Arguments& a) {
+void run(const Conv2dShape& s, const Gate& gate, const GemmPlans& plans, const Arguments& a) {
   BackwardInput<T> p = {};
   p.dy = static_cast<const T*>(a.inputs[0]), p.w = static_cast<const T*>(a.inputs[1]);
   p.to.y = static_cast<T*>(a.outputs[0]);
-  const bool vectors = plans.may_use_vectors && all_aligned(p.dy, p.w, p.to.y);
+  if (gate) p.to.gated = static_cast<const T*>(a.inputs[gate.input]);
+  p.to.gate = StraightGate(gate);
+  const bool vectors = plans.may_use_vectors && all_aligned(p.dy, p.w, p.to.y, p.to.gated);
   const GemmPlan& plan = vectors ? plans.vectors : plans.scalars;
   p.h = axis_of(s.H, s.R, s.stride_h, s.dilation_h, s.top);
   p.w_axis = axis_of(s.W, s.S, s.stride_w, s.dilation_w, s.left);
@@ -127,8 +129,8 @@ void run(const Conv2dShape& s, const GemmPlans& plans, const Arguments& a) {
            grid_of<Tile>(plan), a.stream, p);
   });
   if (plan.workspace > 0)
-    sum_slices("conv2d_backward_input implicit_gemm, sum of slices", p.to, plan.slices, s.C,
-               Activation::kNone, 0, a.stream);
+    sum_slices("conv2d_backward_input implicit_gemm, sum of slices", p.to,
+               {.slices = plan.slices, .columns = s.C, .gate = gate}, a.stream);
 }
 
 Prepared prepare(const Problem& problem) {
@@ -145,10 +147,11 @@ Prepared prepare(const Problem& problem) {
   const DType dtype = problem.inputs[0].dtype;
   const bool fours = s.C / s.groups % 4 == 0 && s.K / s.groups % 4 == 0;
   const bool may_be_large = s.stride_h == 1 && s.stride_w == 1 && s.K / s.groups % 8 == 0;
-  const GemmPlans plans(size, dtype, fours, {false, may_be_large});
+  const Gate gate = problem.gate;
+  const GemmPlans plans(size, dtype, fours, {!is_straight(gate.activation), may_be_large});
   Prepared made = prepared(
       [=](const Arguments& a) {
-        with_type(dtype, [&](auto zero) { run<decltype(zero)>(s, plans, a); });
+        with_type(dtype, [&](auto zero) { run<decltype(zero)>(s, gate, plans, a); });
       },
       plans.workspace());
   made.detail = plans.detail();
@@ -156,7 +159,7 @@ Prepared prepare(const Problem& problem) {
 }
 
 const bool added = [] {
-  add_cuda_entry("conv2d_backward_input", "implicit_gemm", prepare, {}, 0.42);
+  add_cuda_entry("conv2d_backward_input", "implicit_gemm", prepare, {}, 0.42, true);
   return true;
 }();
 

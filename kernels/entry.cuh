@@ -14,11 +14,12 @@ namespace striate::kernels {
 std::string takes_floats(const Problem& problem, size_t first, size_t last);
 
 /// Add an entry for CUDA devices. `declines` may be empty: it takes every problem of its operation
-/// whose inputs are floats. Its efficiency is the expected fraction of the roofline.
+/// whose inputs are floats. Its efficiency is the expected fraction of the roofline; `gates` says
+/// that it applies a problem's gate.
 void add_cuda_entry(std::string operation, std::string name,
                     std::function<Prepared(const Problem&)> prepare,
                     std::function<std::string(const Problem&)> declines = {},
-                    double efficiency = 0.7);
+                    double efficiency = 0.7, bool gates = false);
 
 /// Prepare a run of dense values.
 template <class Run>

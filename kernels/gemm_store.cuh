@@ -28,6 +28,25 @@ struct StraightActivation {
   }
 };
 
+/// The gradients of such activations, where their output is `y`: v inside, v * slope elsewhere.
+struct StraightGate {
+  float slope = 1, above = 0, most = std::numeric_limits<float>::infinity();
+
+  StraightGate() = default;
+  explicit StraightGate(const kernels::Gate& gate)
+      : slope(gate.activation == Activation::kLeakyRelu ? static_cast<float>(gate.slope) : 0),
+        // The gradient at 0 is 0 for relu and 1 for leaky_relu; at 6 it is 0 for relu6.
+        above(gate.activation == Activation::kLeakyRelu ? -std::numeric_limits<float>::denorm_min()
+                                                        : 0),
+        most(gate.activation == Activation::kRelu6 ? std::nextafter(6.0f, 0.0f)
+                                                   : std::numeric_limits<float>::infinity()) {}
+
+  __device__ float operator()(float v, float y) const {
+    if (y > above && y <= most) return v;
+    return slope == 0 ? 0 : slope * v;
+  }
+};
+
 /// Sigmoid and tanh are long, and a tile's end is unrolled: they are left to the second pass.
 inline bool is_straight(Activation activation) {
   return activation != Activation::kSigmoid && activation != Activation::kTanh;
@@ -39,9 +58,13 @@ struct Destination {
   T* y = nullptr;
   const T* bias = nullptr;      // of each column; null: none
   const T* residual = nullptr;  // null: none
+  const T* gated = nullptr;     // the activation's output that a gate reads; null: no gate
   float* slices = nullptr;      // the workspace; null: sums are final
   int64_t slice_pitch = 0;      // its elements for each slice
+  T* tail = nullptr;            // receives what a slice holds from `tail_begin` on; null: nothing
+  int64_t tail_begin = 0;
   StraightActivation activation;
+  StraightGate gate;
 };
 
 /// Store a thread's sums. `offsets[row]` is where the tile's row starts in the output, -1 for none;
@@ -76,10 +99,14 @@ __device__ void store(const Sums<Tile>& sums, const Destination<T>& to, const T*
           continue;
         }
         const auto residual = fetch<T, 4>(to.residual + at, to.residual);
+        const auto gated = fetch<T, 4>(to.gated + at, to.gated);
         Elements<T, 4> y;
 #pragma unroll
-        for (int e = 0; e < 4; ++e)
-          y.at[e] = from_float<T>(to.activation(v[e] + add[j][e] + to_float(residual.at[e])));
+        for (int e = 0; e < 4; ++e) {
+          const float sum = v[e] + add[j][e] + to_float(residual.at[e]);
+          y.at[e] =
+              from_float<T>(to.gated ? to.gate(sum, to_float(gated.at[e])) : to.activation(sum));
+        }
         *reinterpret_cast<Elements<T, 4>*>(to.y + at) = y;
       }
     }
@@ -106,17 +133,25 @@ __device__ void store(const Sums<Tile>& sums, const Destination<T>& to, const T*
           partial[at] = sum;
           continue;
         }
-        const float residual = to.residual ? to_float(to.residual[at]) : 0;
-        to.y[at] = from_float<T>(to.activation(sum + add + residual));
+        const float whole = sum + add + (to.residual ? to_float(to.residual[at]) : 0);
+        to.y[at] =
+            from_float<T>(to.gated ? to.gate(whole, to_float(to.gated[at])) : to.activation(whole));
       }
       __syncwarp();
     }
   }
 }
 
-/// Add slices, bias and residual, and activate: the second pass. `columns`: of a row of the output.
+/// What the second pass does after adding bias and residual: an activation or a gate.
+struct SecondPass {
+  int64_t slices = 1, columns = 1;  // columns: of a row of the output
+  Activation activation = Activation::kNone;
+  double negative_slope = 0;
+  kernels::Gate gate = {};
+};
+
+/// Add the slices, bias and residual, and activate.
 template <class T>
-void sum_slices(const char* name, const Destination<T>& to, int64_t slices, int64_t columns,
-                Activation activation, double negative_slope, void* stream);
+void sum_slices(const char* name, const Destination<T>& to, const SecondPass& pass, void* stream);
 
 }  // namespace striate::cuda

@@ -2,6 +2,8 @@
 //
 //   y[i] = act(slice_0[i] + slice_1[i] + ... + bias[i % columns] + residual[i])
 //
+// or, where an activation's gradient follows, that times its derivative.
+//
 // One thread adds one element, so that a warp reads 128 bytes of each slice; the order is that of
 // the slices, so the bits do not depend on which block was first.
 #include <striate/kernels/gemm_store.cuh>
@@ -16,6 +18,12 @@ __device__ float activate(Activation activation, const StraightActivation& strai
   return straight(v);
 }
 
+__device__ float through(Activation activation, const StraightGate& straight, float v, float y) {
+  if (activation == Activation::kSigmoid) return v * (y * (1 - y));
+  if (activation == Activation::kTanh) return v * (1 - y * y);
+  return straight(v, y);
+}
+
 template <class T>
 __global__ void sum_slices_kernel(Destination<T> to, int slices, int64_t columns,
                                   Activation activation) {
@@ -25,6 +33,10 @@ __global__ void sum_slices_kernel(Destination<T> to, int slices, int64_t columns
   const float* from = to.slices + i;
 #pragma unroll 4
   for (int slice = 0; slice < slices; ++slice, from += to.slice_pitch) sum += *from;
+  if (to.tail && i >= to.tail_begin) {
+    to.tail[i - to.tail_begin] = from_float<T>(sum);
+    return;
+  }
   if (to.bias) {
     // Division of 64 bits is slow, and few outputs need it.
     const int64_t column = to.slice_pitch <= UINT32_MAX
@@ -33,25 +45,24 @@ __global__ void sum_slices_kernel(Destination<T> to, int slices, int64_t columns
     sum += to_float(to.bias[column]);
   }
   if (to.residual) sum += to_float(to.residual[i]);
-  to.y[i] = from_float<T>(activate(activation, to.activation, sum));
+  to.y[i] = from_float<T>(to.gated ? through(activation, to.gate, sum, to_float(to.gated[i]))
+                                   : activate(activation, to.activation, sum));
 }
 
 }  // namespace
 
 template <class T>
-void sum_slices(const char* name, const Destination<T>& to, int64_t slices, int64_t columns,
-                Activation activation, double negative_slope, void* stream) {
+void sum_slices(const char* name, const Destination<T>& to, const SecondPass& pass, void* stream) {
   Destination<T> all = to;
-  all.activation = {activation, negative_slope};
+  all.activation = {pass.activation, pass.negative_slope};
+  all.gate = StraightGate(pass.gate);
   launch(name, sum_slices_kernel<T>, flat_grid(to.slice_pitch), stream, all,
-         static_cast<int>(slices), columns, activation);
+         static_cast<int>(pass.slices), pass.columns,
+         pass.gate ? pass.gate.activation : pass.activation);
 }
 
-template void sum_slices(const char*, const Destination<float>&, int64_t, int64_t, Activation,
-                         double, void*);
-template void sum_slices(const char*, const Destination<__half>&, int64_t, int64_t, Activation,
-                         double, void*);
-template void sum_slices(const char*, const Destination<__nv_bfloat16>&, int64_t, int64_t,
-                         Activation, double, void*);
+template void sum_slices(const char*, const Destination<float>&, const SecondPass&, void*);
+template void sum_slices(const char*, const Destination<__half>&, const SecondPass&, void*);
+template void sum_slices(const char*, const Destination<__nv_bfloat16>&, const SecondPass&, void*);
 
 }  // namespace striate::cuda

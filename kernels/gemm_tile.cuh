@@ -170,6 +170,27 @@ struct PlainColumns : ColumnStage<T, Tile, columns, vectors> {
   }
 };
 
+/// The same, where one column behind the last may hold ones.
+template <class T, class Tile, int columns, bool vectors>
+struct PlainColumnsAndOnes : PlainColumns<T, Tile, columns, vectors> {
+  using Plain = PlainColumns<T, Tile, columns, vectors>;
+  using Stage = typename Plain::Stage;
+  bool ones;
+
+  /// `ones_column`: inside the tile; negative: none.
+  __device__ PlainColumnsAndOnes(const T* data, int64_t depth_pitch, int64_t left, int depth,
+                                 int64_t ones_column)
+      : Plain(data, depth_pitch, left, depth), ones(Stage::column() == ones_column) {}
+
+  __device__ void load() {
+    const int depth = this->depth_left;
+    Plain::load();
+#pragma unroll
+    for (int i = 0; i < Stage::kLoads; ++i)
+      if (ones && Stage::depth(i) < depth) this->held[i].at[0] = from_float<T>(1);
+  }
+};
+
 /// A thread's sums.
 template <class Tile>
 struct Sums {

@@ -3,7 +3,8 @@
 //   y[m,n] = act(bias[n] + sum over k of A[m,k] * B[k,n])     A = a or a^T, B = b or b^T
 //
 // The main loop and the choice of tiles and slices are those of the convolutions (gemm_tile.cuh),
-// with operands that lie as they are: along the depth (a, b^T) or across it (a^T, b).
+// with operands that lie as they are: along the depth (a, b^T) or across it (a^T, b). The sums of
+// B's columns, which a^T b may ask for, are the products with one more row of A, of ones.
 #pragma once
 
 #include <striate/kernels/matmul.h>
@@ -16,7 +17,8 @@ template <class T>
 struct Product {
   const T *a, *b;
   cuda::Destination<T> to;
-  int64_t M, N;
+  T* sums;       // of B's columns; null: not wanted
+  int64_t M, N;  // without that row
   int K, slice_depth, column_tiles;
 };
 
@@ -29,26 +31,54 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const int64_t row = int64_t{static_cast<int>(blockIdx.x) / p.column_tiles} * Tile::kRows;
   const int64_t column = int64_t{static_cast<int>(blockIdx.x) % p.column_tiles} * Tile::kColumns;
   for (int i = threadIdx.x; i < Tile::kRows; i += Tile::kThreads)
-    offsets[i] = row + i < p.M ? (row + i) * p.N + column : -1;
+    offsets[i] = row + i < p.M + (p.sums && p.to.slices) ? (row + i) * p.N + column : -1;
   const int begin = static_cast<int>(blockIdx.y) * p.slice_depth;
   const int depth = min(p.slice_depth, p.K - begin);
-  using Left = std::conditional_t<transpose_a, PlainColumns<T, Tile, Tile::kRows, vectors>,
-                                  PlainRows<T, Tile, Tile::kRows, vectors>>;
-  using Right = std::conditional_t<transpose_b, PlainRows<T, Tile, Tile::kColumns, vectors>,
-                                   PlainColumns<T, Tile, Tile::kColumns, vectors>>;
-  Left left(transpose_a ? p.a + begin * p.M + row : p.a + row * p.K + begin,
-            transpose_a ? p.M : p.K, p.M - row, depth);
-  Right right(transpose_b ? p.b + column * p.K + begin : p.b + begin * p.N + column,
-              transpose_b ? p.K : p.N, p.N - column, depth);
-  const Sums<Tile> sums =
-      multiply<Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
+  const auto left = [&] {
+    if constexpr (transpose_a)
+      return PlainColumnsAndOnes<T, Tile, Tile::kRows, vectors>(
+          p.a + begin * p.M + row, p.M, p.M - row, depth, p.sums ? p.M - row : -1);
+    else
+      return PlainRows<T, Tile, Tile::kRows, vectors>(p.a + row * p.K + begin, p.K, p.M - row,
+                                                      depth);
+  };
+  const auto right = [&] {
+    if constexpr (transpose_b)
+      return PlainRows<T, Tile, Tile::kColumns, vectors>(p.b + column * p.K + begin, p.K,
+                                                         p.N - column, depth);
+    else
+      return PlainColumns<T, Tile, Tile::kColumns, vectors>(p.b + begin * p.N + column, p.N,
+                                                            p.N - column, depth);
+  };
+  auto a = left();
+  auto b = right();
+  const Sums<Tile> sums = multiply<Tile>(a, b, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
+  const int columns = static_cast<int>(min(p.N - column, int64_t{Tile::kColumns}));
   store<vectors>(sums, p.to, p.to.bias ? p.to.bias + column : nullptr, static_cast<int>(blockIdx.y),
-                 offsets, static_cast<int>(min(p.N - column, int64_t{Tile::kColumns})), shared);
+                 offsets, columns, shared);
+  if constexpr (transpose_a) {
+    if (!p.sums || p.to.slices) return;
+#pragma unroll
+    for (int i = 0; i < Tile::kThreadRows; ++i) {
+      if (row + Tile::row() + i / 4 * 16 + i % 4 != p.M) continue;
+#pragma unroll
+      for (int j = 0; j < Tile::kThreadColumns; ++j) {
+        const int at = Tile::column() + j / 4 * 32 + j % 4;
+        if (at < columns) p.sums[column + at] = from_float<T>(sums.at[i][j]);
+      }
+    }
+  }
 }
+
+/// What a product does beside multiplying.
+struct ProductRules {
+  MatmulOptions options;
+  Gate gate;
+};
 
 /// Run a prepared product: `matmul_tiled*.cu` has one for each element type.
 template <class T>
-void run_matmul_tiled(const MatmulShape& shape, const MatmulOptions& options,
+void run_matmul_tiled(const MatmulShape& shape, const ProductRules& rules,
                       const cuda::GemmPlans& plans, const Arguments& arguments);
 
 template <class T, bool transpose_a, bool transpose_b>
@@ -74,21 +104,27 @@ void launch_matmul_tiled(const GemmPlan& plan, bool vectors, const Product<T>& p
 }
 
 template <class T>
-void run_matmul_tiled(const MatmulShape& shape, const MatmulOptions& options,
+void run_matmul_tiled(const MatmulShape& shape, const ProductRules& rules,
                       const cuda::GemmPlans& plans, const Arguments& arguments) {
   using namespace striate::cuda;
+  const MatmulOptions& options = rules.options;
   Product<T> p = {};
   p.a = static_cast<const T*>(arguments.inputs[0]);
   p.b = static_cast<const T*>(arguments.inputs[1]);
   p.to.y = static_cast<T*>(arguments.outputs[0]);
   p.to.bias = static_cast<const T*>(arguments.inputs[2]);
   p.to.activation = {options.activation, options.negative_slope};
-  const bool vectors = plans.may_use_vectors && all_aligned(p.a, p.b, p.to.y, p.to.bias);
+  if (rules.gate) p.to.gated = static_cast<const T*>(arguments.inputs[rules.gate.input]);
+  p.to.gate = StraightGate(rules.gate);
+  if (options.column_sums) p.sums = static_cast<T*>(arguments.outputs[1]);
+  const bool vectors =
+      plans.may_use_vectors && all_aligned(p.a, p.b, p.to.y, p.to.bias, p.to.gated);
   const GemmPlan& plan = vectors ? plans.vectors : plans.scalars;
   p.M = shape.M, p.N = shape.N, p.K = static_cast<int>(shape.K);
   p.slice_depth = static_cast<int>(plan.slice_depth);
   p.column_tiles = static_cast<int>(plan.column_tiles);
-  p.to.slice_pitch = shape.M * shape.N;
+  p.to.tail = p.sums, p.to.tail_begin = shape.M * shape.N;
+  p.to.slice_pitch = (shape.M + (p.sums ? 1 : 0)) * shape.N;
   if (plan.workspace > 0) p.to.slices = static_cast<float*>(arguments.workspace);
   void* stream = arguments.stream;
   if (options.transpose_a && options.transpose_b)
@@ -100,8 +136,9 @@ void run_matmul_tiled(const MatmulShape& shape, const MatmulOptions& options,
   else
     launch_matmul_tiled<T, false, false>(plan, vectors, p, stream);
   if (plan.workspace > 0)
-    sum_slices("matmul tiled, sum of slices", p.to, plan.slices, shape.N, options.activation,
-               options.negative_slope, stream);
+    sum_slices("matmul tiled, sum of slices", p.to,
+               {plan.slices, shape.N, options.activation, options.negative_slope, rules.gate},
+               stream);
 }
 
 }  // namespace striate::kernels

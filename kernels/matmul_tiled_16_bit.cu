@@ -4,9 +4,9 @@
 
 namespace striate::kernels {
 
-template void run_matmul_tiled<__half>(const MatmulShape&, const MatmulOptions&,
+template void run_matmul_tiled<__half>(const MatmulShape&, const ProductRules&,
                                        const cuda::GemmPlans&, const Arguments&);
-template void run_matmul_tiled<__nv_bfloat16>(const MatmulShape&, const MatmulOptions&,
+template void run_matmul_tiled<__nv_bfloat16>(const MatmulShape&, const ProductRules&,
                                               const cuda::GemmPlans&, const Arguments&);
 
 }  // namespace striate::kernels

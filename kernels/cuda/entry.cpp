@@ -18,12 +18,13 @@ std::string takes_floats(const Problem& problem, size_t first, size_t last) {
 
 void add_cuda_entry(std::string operation, std::string name,
                     std::function<Prepared(const Problem&)> prepare,
-                    std::function<std::string(const Problem&)> declines, double efficiency) {
+                    std::function<std::string(const Problem&)> declines, double efficiency, bool gates) {
   Entry entry;
   entry.operation = std::move(operation);
   entry.name = std::move(name);
   entry.device = DeviceType::kCuda;
   entry.prepare = std::move(prepare);
+  entry.gates = gates;
   entry.declines = declines ? std::move(declines) : [](const Problem& problem) {
     return takes_floats(problem, 0, problem.inputs.size());
   };
