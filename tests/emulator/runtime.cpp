@@ -67,7 +67,7 @@ void check(Needs needs) {
 }  // namespace
 
 void check_pose() {
-  if (pose().driver < CUDART_VERSION)
+  if (pose().driver / 1000 < CUDART_VERSION / 1000)
     refuse(cudaErrorInsufficientDriver,
            "the driver supports CUDA " + std::to_string(pose().driver / 1000) + "." +
                std::to_string(pose().driver % 1000 / 10) + ", older than the runtime");

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "counters.h"
 #include "device_memory.h"
 #include "parse.h"
 #include "runtime.h"
@@ -92,7 +93,9 @@ void append_report(const KernelWork& work, const Report& report) {
        << demangle(work.kernel->name) << "\", \"grid\": " << triple(work.grid)
        << ", \"block\": " << triple(work.block) << ", \"dynamic_shared\": " << work.dynamic_shared
        << ", \"error\": " << report.error
-       << ", \"thread_instructions\": " << report.thread_instructions << "}" << std::endl;
+       << ", \"thread_instructions\": " << report.thread_instructions;
+  if (report.counters) file << ", \"counters\": " << to_json(*report.counters);
+  file << "}" << std::endl;
 }
 
 }  // namespace
