@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "machine.h"
-#include "stream_queue.h"
+#include "runtime_queue.h"
 
 namespace emulator {
 

@@ -1,4 +1,4 @@
-#include "stream_queue.h"
+#include "runtime_queue.h"
 
 #include <algorithm>
 #include <cstring>
