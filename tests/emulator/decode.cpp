@@ -78,11 +78,12 @@ Decoder::Decoder(Module& module, Function& kernel)
   program_->module = &module;
   program_->kernel = &kernel;
   program_->static_shared = linked_.static_shared;
+  program_->dynamic_start = linked_.dynamic_start;
   // Predicate 0 is always true: the guard of instructions without one.
   predicates_ = new_bytes(64);
   predicates_end_ = predicates_ + 64;
   fills_.emplace_back(predicates_, 0, kAllLanes);
-  predicates_ += sizeof(u32);
+  predicates_ += 2 * sizeof(u32);  // the second one is kCarry
 }
 
 std::shared_ptr<Program> Decoder::run() {

@@ -66,6 +66,8 @@ class Selection {
   u32 address(size_t operand);
   u32 address_width(size_t operand) const;
   i64 addend(size_t operand) const;
+  /// For an address that names a parameter of the kernel: its offset in the packed parameters.
+  bool kernel_parameter(size_t operand, u32& offset) const;
   /// For an address or `call` list that names a .param variable of a function: its row of
   /// `parameter_bytes` a lane; `is_parameter` tells.
   bool is_parameter(size_t operand, size_t element = 0) const;
@@ -85,6 +87,8 @@ class Selection {
 
   /// Keep a long operand list as long as the program lives.
   const u32* keep(std::vector<u32> list);
+  /// Row of a special register by its PTX name, or one of the machine's own (specials.h).
+  u32 special(std::string_view name, u32 bytes);
   /// A row of the program's own (scratch).
   u32 scratch(u32 bytes);
 
@@ -156,6 +160,7 @@ struct Program {
   std::vector<Entry> entries;                // [0] is the kernel
   std::map<u64, u32> handles;                // function handle to entry, for indirect calls
   u32 static_shared = 0;
+  u32 dynamic_start = 0;                     // where dynamic shared memory begins
   u32 stack_bytes = 0;                       // of local memory per thread
 };
 

@@ -13,9 +13,11 @@ class Linker {
     add(&kernel);
     // `functions` grows while it is walked.
     for (size_t i = 0; i < linked_.functions.size(); ++i) visit(*linked_.functions[i]);
+    u32 align = 16;
+    for (const Variable* variable : dynamic_) align = std::max(align, variable->align);
+    linked_.dynamic_start = (linked_.static_shared + align - 1) / align * align;
     for (const Variable* variable : dynamic_) {
-      const u32 align = std::max(variable->align, 16u);
-      linked_.module_shared[variable->name] = (linked_.static_shared + align - 1) / align * align;
+      linked_.module_shared[variable->name] = linked_.dynamic_start;
     }
   }
 

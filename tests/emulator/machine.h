@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -284,6 +285,7 @@ struct Settings {
   bool counters = false;      // EMULATOR_COUNTERS
   u64 watchdog = 4000000000;  // EMULATOR_WATCHDOG: warp-instructions one block may take
   Mutant mutant;              // EMULATOR_MUTANT=kernel:kind:index
+  u64 sample_blocks = 0;      // EMULATOR_SAMPLE_BLOCKS: run only so many of a launch; 0: all
 };
 
 /// Settings by the environment, read once. A value that is not understood throws
@@ -316,6 +318,8 @@ struct Launch {
   const Settings* settings = nullptr;
   const Program* program = nullptr;
   const std::byte* parameters = nullptr;
+  u32 shared_bytes = 0;  // static and dynamic
+  std::atomic<u64> thread_instructions{0};
   std::vector<Observer*> observers;
 };
 

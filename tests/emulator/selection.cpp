@@ -200,6 +200,17 @@ u32 Selection::address_width(size_t index) const {
 
 i64 Selection::addend(size_t index) const { return operand(index).addend; }
 
+bool Selection::kernel_parameter(size_t index, u32& offset) const {
+  const Operand& it = operand(index);
+  if (it.kind != Operand::kMemory || it.has_base || it.local) return false;
+  for (const Parameter& parameter : decoder_.function()->parameters) {
+    if (parameter.name != it.name) continue;
+    offset = parameter.offset + static_cast<u32>(it.addend);
+    return true;
+  }
+  return false;
+}
+
 bool Selection::is_parameter(size_t index, size_t element) const {
   const Operand& it = operand(index, element);
   return it.local && !it.has_base &&
@@ -252,6 +263,10 @@ std::vector<u32> Selection::return_rows(u32 entry) {
 }
 
 const u32* Selection::keep(std::vector<u32> list) { return decoder_.keep(std::move(list)); }
+
+u32 Selection::special(std::string_view name, u32 bytes) {
+  return decoder_.special_row(name, bytes);
+}
 
 u32 Selection::scratch(u32 bytes) { return decoder_.scratch(bytes); }
 
