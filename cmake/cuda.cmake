@@ -63,3 +63,12 @@ set_target_properties(striate_cuda PROPERTIES
   CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden)
 target_link_options(striate_cuda PRIVATE -Wl,--no-undefined)
 install(TARGETS striate_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
+# The runtime that executes the plug-in where there is no GPU; for tests, never installed.
+function(striate_add_emulator)
+  set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/emulator)
+  add_subdirectory(tests/emulator emulator)
+endfunction()
+if(STRIATE_EMULATOR)
+  striate_add_emulator()
+endif()

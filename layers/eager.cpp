@@ -17,12 +17,12 @@ struct Kind {
   std::unique_ptr<Program> program;
 };
 
-/// Least recently used last. One arena serves all kinds; a mutex lets one call run at a time.
+/// Least recently used last. A mutex lets one call run at a time.
 struct Cache {
   std::mutex mutex;
   std::list<Kind> kinds;
   std::map<std::string, std::list<Kind>::iterator> by_key;
-  std::shared_ptr<Arena> arena = std::make_shared<Arena>();
+  std::map<std::string, std::shared_ptr<Arena>> arenas;  // one serves all kinds of a device
 };
 
 Cache& cache() {
@@ -35,7 +35,7 @@ void append(std::string& key, int64_t number) {
 }
 
 std::unique_ptr<Program> make_program(const std::string& name, const Json& options,
-                                      const std::vector<Tensor>& inputs) {
+                                      const std::vector<Tensor>& inputs, Device device) {
   const Operation& op = operation(name);
   std::vector<Value> values, fed;
   std::vector<Type> types;
@@ -46,8 +46,11 @@ std::unique_ptr<Program> make_program(const std::string& name, const Json& optio
     types.push_back({input.shape(), input.dtype()});
   }
   const auto outputs = emit(op, op.options.read(options), values);
-  return std::make_unique<Program>(fed, types, outputs, std::vector<Update>{}, ProgramOptions{},
-                                   cache().arena);
+  ProgramOptions how;
+  how.device = device;
+  auto& arena = cache().arenas[device.to_string()];
+  if (!arena) arena = std::make_shared<Arena>(device);
+  return std::make_unique<Program>(fed, types, outputs, std::vector<Update>{}, how, arena);
 }
 
 }  // namespace
@@ -67,13 +70,15 @@ std::vector<Tensor> run_operation(const std::string& name, const Json& options,
                         fed[0].device().to_string() + " and " + input.device().to_string());
     fed.push_back(input);
   }
+  const Device device = fed.empty() ? Device{} : fed[0].device();
+  key += device.to_string();
   const std::lock_guard<std::mutex> lock(cache().mutex);
   auto& kinds = cache().kinds;
   const auto found = cache().by_key.find(key);
   if (found != cache().by_key.end()) {
     kinds.splice(kinds.begin(), kinds, found->second);
   } else {
-    kinds.push_front({key, make_program(name, options, inputs)});
+    kinds.push_front({key, make_program(name, options, inputs, device)});
     cache().by_key[key] = kinds.begin();
     if (kinds.size() > kMaxKinds) {
       cache().by_key.erase(kinds.back().key);

@@ -162,9 +162,9 @@ def wheel() -> None:
 def cuda(long: bool) -> Count:
     """CUDA kernels, executed and checked by the emulator; --long: other compute capabilities too"""
     fetch_googletest()
-    build_cuda("emulator_tests", "striate_tests")
+    build_cuda("emulator_test", "striate_tests")
     with stage("running the emulator's own tests"):
-        count = run_reported([BUILD / "bin" / "emulator_tests", "--gtest_brief=1"],
+        count = run_reported([BUILD / "bin" / "emulator_test", "--gtest_brief=1"],
                              "emulator.xml", "--gtest_output=xml:", long)  # fmt: skip
     os.environ.update(STRIATE_CUDART=str(EMULATOR), STRIATE_TEST_DEVICE="cuda")
     try:

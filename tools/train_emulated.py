@@ -33,11 +33,11 @@ def train(steps: int, seed: int, rate: float, device: str) -> dict:
     model.compile(
         st.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy", ["accuracy"], device=device
     )
-    losses = []
+    train_step, losses = model.train_step(), []
     start = time.monotonic()
     for step in tqdm(range(steps), unit="step", disable=None):
         first = step * BATCH % (len(x) - BATCH + 1)
-        losses.append(model.train_step(x[first : first + BATCH], y[first : first + BATCH])["loss"])
+        losses.append(train_step(x[first : first + BATCH], y[first : first + BATCH]))
     seconds = time.monotonic() - start
     correct = model.predict(u, batch_size=200).argmax(axis=-1) == v
     return {
