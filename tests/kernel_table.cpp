@@ -504,9 +504,11 @@ double nmse(const Values& values, const Values& expected) {
 namespace {
 
 /// Try a device's entries with values stored in 16 bits: the reference computes in float32 from the
-/// same rounded inputs, so that only the rounding of the result remains, (half an ulp)^2 / 3.
+/// same rounded inputs, so that only the rounding of the result remains: at most half a unit in the
+/// last place, relative to the value 2^-11 and 2^-8.
 void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
-  for (const auto& [dtype, limit] : {std::pair(DType::kF16, 6e-8), std::pair(DType::kBF16, 4e-6)}) {
+  for (const auto& [dtype, limit] :
+       {std::pair(DType::kF16, 0x1p-22), std::pair(DType::kBF16, 0x1p-16)}) {
     Case halves = c.with_floats(dtype);
     halves.limit = std::max(c.limit, limit);
     Problem problem = halves.problem();
