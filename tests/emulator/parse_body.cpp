@@ -1,4 +1,5 @@
 // Bodies of functions: registers, variables and labels by scope, statements.
+#include <algorithm>
 #include <cctype>
 #include <cstring>
 #include <stdexcept>
@@ -21,9 +22,12 @@ struct Scope {
   u32 parent = 0;
   std::vector<RegisterRange> ranges;
   std::map<std::string_view, u32> names;      // single registers
-  std::map<std::string_view, u32> variables;  // 1 + index into Function::variables
+  std::map<std::string, u32, std::less<>> variables;  // 1 + index into Function::variables
   std::map<std::string_view, u32> labels;     // statement index
 };
+
+/// File, line and column of a `.loc`.
+using Place = std::array<u32, 3>;
 
 /// Parses one body. Scope 0 is the function's own; inner scopes may declare names again.
 class BodyParser {
@@ -69,12 +73,36 @@ class BodyParser {
     }
   }
 
+  /// Of inlined code take the innermost place in the file of the kernel itself: a line of a header
+  /// says little.
   void location() {
     lexer_.next();
     const std::string rest(lexer_.rest_of_line());
+    const Place place = read_place(rest.c_str());
+    const size_t inlined = rest.find("inlined_at ");
+    if (inlined == std::string::npos)
+      callers_.erase(place);
+    else
+      callers_[place] = read_place(rest.c_str() + inlined + 11);
+    std::vector<Place> chain = {place};
+    for (auto caller = callers_.find(place); caller != callers_.end() && chain.size() < 64;
+         caller = callers_.find(chain.back()))
+      chain.push_back(caller->second);
+    const auto shown = std::find_if(chain.begin(), chain.end(), [&](const Place& at) {
+      return at[0] == chain.back()[0];
+    });
+    file_ = (*shown)[0];
+    line_ = (*shown)[1];
+  }
+
+  static Place read_place(const char* text) {
+    Place place;
     char* end = nullptr;
-    file_ = static_cast<u32>(std::strtoul(rest.c_str(), &end, 10));
-    line_ = static_cast<u32>(std::strtoul(end, nullptr, 10));
+    for (u32& number : place) {
+      number = static_cast<u32>(std::strtoul(text, &end, 10));
+      text = end;
+    }
+    return place;
   }
 
   void registers() {
@@ -109,14 +137,8 @@ class BodyParser {
     parse_variables(lexer_, false, function_.variables);
     for (size_t i = first; i < function_.variables.size(); ++i) {
       Variable& variable = function_.variables[i];
-      scopes_[scope_].variables[keep_name(variable.name)] = static_cast<u32>(i) + 1;
+      scopes_[scope_].variables[variable.name] = static_cast<u32>(i) + 1;
     }
-  }
-
-  /// Names of variables move with their vector; the text of the module does not.
-  std::string_view keep_name(const std::string& name) {
-    const size_t at = function_.body.find(name);
-    return function_.body.substr(at, name.size());
   }
 
   void statement() {
@@ -359,6 +381,7 @@ class BodyParser {
   Lexer lexer_;
   std::vector<Scope> scopes_;
   u32 scope_ = 0;
+  std::map<Place, Place> callers_;  // of inlined code
   u32 file_ = 0, line_ = 0;
 };
 

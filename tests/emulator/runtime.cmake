@@ -47,3 +47,17 @@ function(emulator_add_runtime_tests target)
   set_source_files_properties(${kernels} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
   target_include_directories(${target} SYSTEM PRIVATE ${emulator_toolkit}/include)
 endfunction()
+
+# PTX of kernels with mistakes, for checks_test.cpp.
+function(emulator_add_check_kernels target)
+  set(source ${CMAKE_CURRENT_SOURCE_DIR}/check_kernels.cu)
+  set(ptx ${CMAKE_CURRENT_BINARY_DIR}/check_kernels.ptx)
+  add_custom_command(
+    OUTPUT ${ptx}
+    COMMAND ${EMULATOR_NVCC} -std=c++17 -ptx -arch=compute_80 -lineinfo
+            -ccbin ${CMAKE_CXX_COMPILER} ${source} -o ${ptx}
+    DEPENDS ${source} VERBATIM)
+  target_sources(${target} PRIVATE ${ptx})
+  target_compile_definitions(${target} PRIVATE EMULATOR_CHECK_KERNELS="${ptx}"
+                                               EMULATOR_CHECK_SOURCE="${source}")
+endfunction()
