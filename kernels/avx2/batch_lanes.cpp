@@ -1,4 +1,4 @@
-// The convolution kernels with images in the lanes, for AVX2 with fused multiply-add: eight of them.
+// The convolution kernels with images in the lanes, for AVX2 and fused multiply-add: eight images.
 #include <striate/kernels/simd/batch_lanes_backward_weight.h>
 
 namespace striate::kernels::simd {

@@ -1,4 +1,4 @@
-// The convolution kernels with images in the lanes, for AVX-512: sixteen of them.
+// The convolution kernels with images in the lanes, for AVX-512: sixteen images.
 #include <striate/kernels/simd/batch_lanes_backward_weight.h>
 
 namespace striate::kernels::simd {

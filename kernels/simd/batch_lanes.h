@@ -168,7 +168,7 @@ struct BatchLanes {
     const int64_t row_work = std::max<int64_t>(1, p.w.count * p.out_c * s.taps * p.in_c);
     const int64_t band = std::clamp<int64_t>(kWork / row_work, 1, std::max<int64_t>(1, p.h.count));
     const int64_t bands = ceil_div(p.h.count, band);
-    share_work(p.workers, p.groups * bands, [&](int64_t, int64_t item) {
+    share_ranges(p.workers, p.groups * bands, [&](int64_t, int64_t item) {
       const int64_t group = item / bands, stop = std::min(p.h.count, (item % bands + 1) * band);
       const int64_t used = group + 1 == p.groups ? p.last : kLanes;
       for (int64_t i = item % bands * band; i < stop; ++i)

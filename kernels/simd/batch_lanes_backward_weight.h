@@ -21,13 +21,14 @@ struct BatchLanesBackwardWeight {
   static constexpr int64_t kLanes = V::kLanes;
   static constexpr int kFilters = 6;
   static constexpr int kPlaces = V::kRegisters == 32 ? 4 : 2;
-  static constexpr int64_t kBand = 20 * 1024 / 4;   // floats of x and dy that run by together
+  static constexpr int64_t kBand = 80 * 1024 / 4;   // floats of x and dy that run by together
   static constexpr int64_t kSums = 640 * 1024 / 4;  // floats of partial sums
+  static constexpr int64_t kItems = 12;             // of work
 
   struct Sizes {
     Blocks filters;
     int64_t taps, runs, run;  // `taps` numbers of a filter; in a row of the window, runs of `run`
-    int64_t x_row, x_group, y_row, y_group, rows, parts_most;
+    int64_t x_row, x_group, y_row, y_group, rows;
     int64_t width, copied, band, scratch, sums, db;
     explicit Sizes(const LanesPlan& p)
         : filters(p.out_c, kFilters),
@@ -55,8 +56,8 @@ struct BatchLanesBackwardWeight {
   static void plan(LanesPlan& p) {
     const Sizes s(p);
     const int64_t all = p.out_c * s.filter();
-    p.parts = std::clamp<int64_t>(kSums / std::max<int64_t>(1, all), 1,
-                                  std::clamp<int64_t>(s.rows, 1, 16));
+    p.parts = std::min({ceil_div(kItems, s.filters.count), kSums / all, s.rows});
+    p.parts = std::max<int64_t>(1, p.parts);
     const int64_t shared = p.parts > 1 ? p.parts * all : 0;
     const int64_t own = s.scratch + (p.parts > 1 ? 0 : s.filters.height * s.filter());
     p.workspace = 4 * (shared + p.workers * own);
@@ -132,6 +133,16 @@ struct BatchLanesBackwardWeight {
     }
   }
 
+  /// Add `count` vectors, `apart` floats apart, to `sum`, in four strands.
+  static void add_pixels_apart(const float* dy, int64_t count, int64_t apart, float* sum) {
+    Reg strand[4] = {V::load(sum), V::zero(), V::zero(), V::zero()};
+    int64_t i = 0;
+    for (; i + 4 <= count; i += 4)
+      for (int j = 0; j < 4; ++j) strand[j] = V::add(strand[j], V::load(dy + (i + j) * apart));
+    for (; i < count; ++i) strand[0] = V::add(strand[0], V::load(dy + i * apart));
+    V::store(sum, V::add(V::add(strand[0], strand[1]), V::add(strand[2], strand[3])));
+  }
+
   /// Add rows [begin, end) of one group to the sums of filter block `block`.
   static void band(const LanesPlan& p, const Sizes& s, const float* x, const float* dy,
                    int64_t begin, int64_t end, int64_t block, float* sums, float* scratch) {
@@ -145,12 +156,9 @@ struct BatchLanesBackwardWeight {
     else
       x += top * s.x_row + p.w.offset * pixel;
     const float* from = s.copied ? scratch : x;
-    if (p.bias)
-      for (int64_t i = begin * p.w.count; i < end * p.w.count; ++i)
-        for (int64_t f = 0; f < size; ++f) {
-          float* db = sums + f * s.filter() + s.sums;
-          V::store(db, V::add(V::load(db), V::load(dy + (i * p.out_c + f) * kLanes)));
-        }
+    for (int64_t f = 0; p.bias && f < size; ++f)
+      add_pixels_apart(dy + f * kLanes + begin * s.y_row, (end - begin) * p.w.count,
+                       p.out_c * kLanes, sums + f * s.filter() + s.sums);
     const Blocks places(s.run, kPlaces);
     Tile t;
     t.columns = p.w.count;
@@ -213,7 +221,7 @@ struct BatchLanesBackwardWeight {
       add_lanes(sums, p.parts, all, s.taps, dw + k * s.taps);
       if (db) add_lanes(sums + s.sums, p.parts, all, 1, db + k);
     };
-    share_work(p.workers, p.parts * s.filters.count, [&](int64_t worker, int64_t item) {
+    share_ranges(p.workers, p.parts * s.filters.count, [&](int64_t worker, int64_t item) {
       const int64_t part = item / s.filters.count, block = item % s.filters.count;
       const int64_t first = s.filters.begin(block), size = s.filters.size(block);
       float* scratch = own + worker * own_size;

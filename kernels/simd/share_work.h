@@ -5,6 +5,7 @@
 #include <striate/kernels/simd/conv_kernels.h>
 #include <striate/kernels/simd/vector.h>
 
+#include <algorithm>
 #include <atomic>
 
 namespace striate::kernels::simd {
@@ -20,6 +21,30 @@ void share_work(int workers, int64_t count, const Body& body) {
   std::atomic<int64_t> next{0};
   parallel_for(workers < count ? workers : count, [&](int64_t worker) {
     for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) body(worker, i);
+  });
+}
+
+/// The same, but a worker first does what lies in its own even share of [0, count), and only then
+/// helps the others: kernels that follow each other find what they read in their own core's cache.
+template <class Body>
+void share_ranges(int workers, int64_t count, const Body& body) {
+  constexpr int kMost = 64;
+  struct alignas(64) Range {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  Range ranges[kMost];
+  const int64_t all = std::min<int64_t>({workers, count, kMost});
+  for (int64_t i = 0; i < all; ++i) {
+    ranges[i].next.store(count * i / all, std::memory_order_relaxed);
+    ranges[i].end = count * (i + 1) / all;
+  }
+  parallel_for(all, [&](int64_t worker) {
+    for (int64_t turn = 0; turn < all; ++turn) {
+      Range& range = ranges[(worker + turn) % all];
+      for (int64_t i; (i = range.next.fetch_add(1, std::memory_order_relaxed)) < range.end;)
+        body(worker, i);
+    }
   });
 }
 
