@@ -122,10 +122,16 @@ def launch_bounds(file: Path) -> dict[str, int]:
     return found
 
 
-def all_kernels(build: Path, archs: list[str]) -> tuple[list[Kernel], dict[str, int]]:
-    """Return the plug-in's kernels for these architectures, and their launch bounds by name."""
+def all_kernels(
+    build: Path, archs: list[str], only: str = ""
+) -> tuple[list[Kernel], dict[str, int]]:
+    """Return the plug-in's kernels for these architectures, and their launch bounds by name.
+
+    `only`: a pattern of the names of files.
+    """
     cuobjdump = disassembler()
-    sources = sorted(path.name for path in (ROOT / "kernels").glob("*.cu"))
+    sources = sorted(path.name for path in (ROOT / "kernels").glob("*.cu")
+                     if re.search(only, path.name))  # fmt: skip
     objects = {source: build / OBJECTS / f"{source}.o" for source in sources}
     missing = [source for source, file in objects.items() if not file.exists()]
     if missing:

@@ -42,9 +42,9 @@ def row_of(kernel: machine_code.Kernel, bounds: dict[str, int]) -> dict:
     }
 
 
-def collect(build: Path, archs: list[str]) -> list[dict]:
+def collect(build: Path, archs: list[str], only: str = "") -> list[dict]:
     """Return a row for every kernel of the plug-in and architecture."""
-    kernels, bounds = cubins.all_kernels(build, archs)
+    kernels, bounds = cubins.all_kernels(build, archs, only)
     rows = [row_of(kernel, bounds) for kernel in kernels]
     return sorted(rows, key=lambda row: (row["arch"], row["source"], row["kernel"]))
 
@@ -68,6 +68,23 @@ def print_rows(rows: list[dict]) -> None:
               f"stores {stores or 'none'}{'; ' if shares else ''}{', '.join(shares)}")  # fmt: skip
 
 
+def report_network(options: argparse.Namespace) -> int:
+    """Print and write the estimate of a network's step; return 1 for too small grids or shares."""
+    import network_report
+
+    kernels = []  # the shares of their main loops, for the estimates
+    if options.dtype == "float32":
+        kernels = collect(options.build.resolve(), ["sm_80"], "^(conv2d|matmul)")
+    found = network_report.report(options.network, options.batch, options.dtype, kernels)
+    network_report.print_report(found)
+    violated = found["violations"] = network_report.violations(found)
+    for text in violated:
+        print(f"violated: {text}")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 1 if violated else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./tools/kernel-report",
                                      description=__doc__.split("\n")[0])  # fmt: skip
@@ -75,6 +92,10 @@ def main() -> int:
     parser.add_argument("--arch", default="sm_80,sm_90", help="architectures (default sm_80,sm_90)")
     parser.add_argument("--update", action="store_true", help="record what is there now")
     parser.add_argument("--quiet", action="store_true", help="print only what is violated")
+    parser.add_argument("--network", help="estimate its training step instead, from limits")
+    parser.add_argument("--batch", type=int, default=32, help="of the step (default 32)")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "float16", "bfloat16"],
+                        help="of the network's values (default float32)")  # fmt: skip
     parser.add_argument("--build", type=Path, default=BUILD, help=argparse.SUPPRESS)
     options = parser.parse_args()
     archs = options.arch.split(",")
@@ -83,6 +104,8 @@ def main() -> int:
         parser.error(f"--arch knows {', '.join(MULTIPROCESSORS)}, got {', '.join(unknown)}")
 
     start = time.monotonic()
+    if options.network:
+        return report_network(options)
     rows = collect(options.build.resolve(), archs)
     ours = [row for row in rows if row["ours"]]
     compiler = cubins.compiler_release()
