@@ -4,6 +4,7 @@
 #include <striate/core/parallel.h>
 #include <striate/kernels/impl.h>
 #include <striate/layers/model.h>
+#include <striate/layers/tune.h>
 
 #include <set>
 
@@ -64,11 +65,15 @@ void Model::keep_choices(const Json& compile) {
 
 std::function<kernels::Preferred(const kernels::Problem&)> Model::preference(
     const std::string& purpose) const {
-  if (!state_->kept) return {};
-  return [kept = state_->kept, purpose](const kernels::Problem& problem) {
-    const auto found = kept->find(text_of(purpose, problem));
-    return found == kept->end() ? kernels::Preferred{}
-                                : kernels::Preferred{found->second, "kept from the checkpoint"};
+  const bool tune = state_->options.tune;
+  if (!state_->kept && !tune) return {};
+  return [kept = state_->kept, tune, purpose](const kernels::Problem& problem) {
+    if (kept) {
+      const auto found = kept->find(text_of(purpose, problem));
+      if (found != kept->end())
+        return kernels::Preferred{found->second, "kept from the checkpoint"};
+    }
+    return tune ? quickest(problem) : kernels::Preferred{};
   };
 }
 

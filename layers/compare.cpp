@@ -1,181 +1,27 @@
 #include <striate/core/parallel.h>
-#include <striate/core/random.h>
-#include <striate/core/step.h>
-#include <striate/kernels/pool2d.h>
-#include <striate/kernels/reorder.h>
 #include <striate/layers/compare.h>
+#include <striate/layers/trial.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <set>
 
 namespace striate {
 namespace {
 
-using kernels::Arguments;
 using kernels::Entry;
-using kernels::Prepared;
 using kernels::Problem;
 using kernels::ValueDesc;
-using Clock = std::chrono::steady_clock;
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// --- data ------------------------------------------------------------------------------------
-
-size_t bytes_of(const ValueDesc& value, const Layout& layout) {
-  return static_cast<size_t>(layout.elements(value.shape)) * size_of(value.dtype);
-}
-
-/// Copy to another layout; the buffer itself where both have the same bytes.
-std::shared_ptr<Buffer> relaid(const std::shared_ptr<Buffer>& from, ValueDesc value,
-                               const Layout& before, const Layout& after) {
-  if (same_bytes(before, after, value.shape)) return from;
-  Problem problem;
-  problem.operation = "reorder";
-  problem.options = std::make_shared<ReorderOptions>(ReorderOptions{after});
-  value.layout = before;
-  problem.inputs = {value};
-  value.layout = after;
-  problem.outputs = {value};
-  problem.threads = threads();
-  const Prepared prepared = kernels::choose(problem).prepared;
-  const auto made = Buffer::allocate(bytes_of(value, after));
-  const auto workspace = Buffer::allocate(prepared.workspace);
-  const void* inputs[] = {from->data()};
-  void* outputs[] = {made->data()};
-  prepared.kernel->run({inputs, outputs, workspace->data(), nullptr});
-  return made;
-}
-
-/// One entry prepared for a problem, with memory of its own.
-class Trial {
- public:
-  /// `dense` holds the inputs, null for those that are left out or give only a shape.
-  Trial(const Entry& entry, const Problem& problem, std::vector<std::shared_ptr<Buffer>> dense)
-      : problem_(problem), prepared_(entry.prepare(problem)), buffers_(std::move(dense)) {
-    prepared_.inputs.resize(problem.inputs.size());
-    prepared_.outputs.resize(problem.outputs.size());
-    for (size_t i = 0; i < buffers_.size(); ++i) {
-      if (buffers_[i])
-        buffers_[i] = relaid(buffers_[i], problem.inputs[i], {}, prepared_.inputs[i]);
-      inputs_.push_back(buffers_[i] ? buffers_[i]->data() : nullptr);
-    }
-    for (size_t o = 0; o < problem.outputs.size(); ++o) {
-      outputs_.push_back(Buffer::allocate(bytes_of(problem.outputs[o], prepared_.outputs[o])));
-      pointers_.push_back(outputs_.back()->data());
-    }
-    for (const kernels::InPlace& share : prepared_.in_place) {
-      if (!share.required) continue;
-      const auto i = static_cast<size_t>(share.input), o = static_cast<size_t>(share.output);
-      std::memcpy(pointers_[o], inputs_[i], outputs_[o]->bytes());
-      inputs_[i] = pointers_[o];
-    }
-    workspace_ = Buffer::allocate(prepared_.workspace);
-  }
-
-  /// Run once and return the seconds.
-  double run() {
-    const auto start = Clock::now();
-    prepared_.kernel->run({inputs_.data(), pointers_.data(), workspace_->data(), nullptr});
-    return seconds_since(start);
-  }
-
-  /// Return an output in the dense layout.
-  std::shared_ptr<Buffer> dense_output(size_t o) const {
-    return relaid(outputs_[o], problem_.outputs[o], prepared_.outputs[o], {});
-  }
-  size_t workspace_bytes() const { return prepared_.workspace; }
-
- private:
-  const Problem& problem_;
-  Prepared prepared_;
-  std::vector<std::shared_ptr<Buffer>> buffers_, outputs_;
-  std::shared_ptr<Buffer> workspace_;
-  std::vector<const void*> inputs_;
-  std::vector<void*> pointers_;
-};
-
-/// Fill with numbers that are good for this input of this operation.
-void fill(Buffer& buffer, const Problem& problem, size_t input) {
-  const ValueDesc& value = problem.inputs[input];
-  const int64_t count = value.shape.elements();
-  const bool statistics =
-      contains(problem.operation, "batch_norm") && value.shape.rank() == 1;  // variances too
-  const RandomStream random{1, hash_of(problem.operation), input};
-  if (value.dtype == DType::kU8 && value.shape == Shape{sizeof(StepBlock)}) {
-    const StepBlock block;
-    std::memcpy(buffer.data(), &block, sizeof block);
-    return;
-  }
-  // Whole numbers may be labels: they stay inside the classes.
-  const int64_t classes =
-      std::max<int64_t>(1, problem.inputs[0].shape.rank() > 0 ? problem.inputs[0].shape[-1] : 1);
-  for (int64_t i = 0; i < count; i += 4) {
-    const auto words = random.words(static_cast<uint64_t>(i >> 34), static_cast<uint32_t>(i / 4));
-    for (int64_t j = i; j < std::min(i + 4, count); ++j) {
-      const uint32_t word = words[static_cast<size_t>(j - i)];
-      const float uniform = uniform01(word);
-      switch (value.dtype) {
-        case DType::kF32:
-          static_cast<float*>(buffer.data())[j] =
-              statistics ? 0.5f + uniform : 3.4f * uniform - 1.7f;
-          break;
-        case DType::kI64:
-          static_cast<int64_t*>(buffer.data())[j] = word % classes;
-          break;
-        case DType::kI32:
-          static_cast<int32_t*>(buffer.data())[j] = static_cast<int32_t>(word % classes);
-          break;
-        case DType::kU8:
-          static_cast<uint8_t*>(buffer.data())[j] = word & 0xFF;
-          break;
-        default:
-          std::memset(buffer.data(), 0, buffer.bytes());
-          return;
-      }
-    }
-  }
-}
-
 const Entry* reference_of(const std::string& operation) {
   const auto all = kernels::entries(operation, DeviceType::kCpu);
   return all.empty() || all.back()->name != "reference" ? nullptr : all.back();
-}
-
-std::vector<std::shared_ptr<Buffer>> draw_inputs(const Problem& problem) {
-  std::vector<std::shared_ptr<Buffer>> made;
-  const Operation& op = operation(problem.operation);
-  for (size_t i = 0; i < problem.inputs.size(); ++i) {
-    made.emplace_back();
-    if (!problem.has_input(i) || op.shape_only(i)) continue;
-    made.back() = Buffer::allocate(bytes_of(problem.inputs[i], {}));
-    fill(*made.back(), problem, i);
-  }
-  // Winners must lie inside their windows: they come from the forward operation.
-  if (problem.operation == "max_pool2d_backward") {
-    Problem forward = problem;
-    forward.operation = "max_pool2d";
-    forward.inputs = {problem.inputs[2]};
-    forward.inputs[0].dtype = DType::kF32;
-    forward.outputs = {problem.inputs[0], problem.inputs[1]};
-    forward.optional.clear();
-    forward.unread.clear();
-    Trial trial(*reference_of("max_pool2d"), forward, draw_inputs(forward));
-    trial.run();
-    made[1] = trial.dense_output(1);
-  }
-  return made;
 }
 
 // --- errors ----------------------------------------------------------------------------------
@@ -267,19 +113,6 @@ Json shape_json(const Shape& shape) {
   Json dims = Json::array();
   for (int64_t d : shape) dims.push(d);
   return dims;
-}
-
-/// Everything that makes two kernels the same problem.
-std::string key_of(const PlanStep& step) {
-  const Problem& problem = step.problem;
-  std::string key = problem.operation +
-                    operation(problem.operation).options.write(problem.options.get(), true).dump();
-  for (const auto* values : {&problem.inputs, &problem.outputs})
-    for (const ValueDesc& v : *values)
-      key += v.shape.to_string() + name_of(v.dtype) + v.layout.to_string(v.shape.rank());
-  for (size_t i = 0; i < problem.inputs.size(); ++i) key += problem.has_input(i) ? '1' : '0';
-  for (size_t o = 0; o < problem.outputs.size(); ++o) key += problem.is_read(o) ? '1' : '0';
-  return key;
 }
 
 class Comparison {
@@ -378,11 +211,7 @@ class Comparison {
   double time(const Entry& entry, Json& candidate) {
     Trial trial(entry, problem_, whole_ ? data_ : draw_inputs(problem_));
     candidate.set("workspace_bytes", trial.workspace_bytes());
-    double best = trial.run();  // touches the memory
-    const auto start = Clock::now();
-    for (int i = 0; i < 3 || (seconds_since(start) < options_.seconds && i < 1000); ++i)
-      best = std::min(best, trial.run());
-    return best;
+    return trial.shortest(options_.seconds);
   }
 
   const Problem& problem_;
@@ -393,13 +222,6 @@ class Comparison {
   std::vector<std::shared_ptr<Buffer>> data_, expected_;
   Json row_;
 };
-
-/// What moves data, or is compiled away, or changes the weights, is not compared.
-bool is_compared(const std::string& operation) {
-  static const std::set<std::string> skipped = {"reorder", "reshape",      "sgd",
-                                                "adam",    "squared_norm", "clip_scale"};
-  return !skipped.count(operation);
-}
 
 }  // namespace
 
@@ -420,11 +242,11 @@ Json compare_kernels(const Plan& plan, const CompareOptions& options) {
     const auto wanted = [&](const std::string& name) {
       return operations.count(name) ? step.operation == name : contains(step.path, name);
     };
-    if (!is_compared(step.operation) ||
+    if (!is_measured(step.operation) ||
         (!others.empty() && std::none_of(others.begin(), others.end(), wanted)))
       continue;
     if (options.progress) options.progress(step.path + " " + step.operation);
-    const std::string key = key_of(step);
+    const std::string key = key_of(step.problem);
     if (!measured.count(key)) measured[key] = Comparison(step, options).run(entries);
     Json row = measured[key];
     rows.push(row.set("layer", step.path));

@@ -31,6 +31,7 @@ struct CompileOptions {
   bool check_numerics = false;
   bool exact = false;             // decline Winograd with large tiles
   bool same_for_threads = false;  // decline kernels whose bits depend on the number of threads
+  bool tune = false;              // measure the kernels of each layer instead of estimating
   int shards = 1;
   uint64_t seed = current_seed();
 };

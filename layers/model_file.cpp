@@ -159,6 +159,7 @@ void Model::save(const std::string& path, bool checkpoint) const {
                                  {"exact", options.exact},
                                  {"same_for_threads", options.same_for_threads},
                                  {"check_numerics", options.check_numerics},
+                                 {"tune", options.tune},
                                  {"shards", options.shards},
                                  {"seed", static_cast<int64_t>(options.seed)},
                                  {"step", state_->step}});
@@ -222,6 +223,7 @@ void Model::read_compile(const Json& compile, const SafetensorsFile& file) {
   options.exact = compile["exact"].as_bool();
   options.same_for_threads = compile["same_for_threads"].as_bool();
   options.check_numerics = compile["check_numerics"].as_bool();
+  options.tune = compile.has("tune") && compile["tune"].as_bool();
   options.shards = static_cast<int>(compile["shards"].as_integer());
   options.seed = static_cast<uint64_t>(compile["seed"].as_integer());
   for (const std::string& name : file.names())

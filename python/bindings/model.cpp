@@ -46,6 +46,7 @@ CompileOptions options_of(const py::kwargs& given) {
   options.check_numerics = given["check_numerics"].cast<bool>();
   options.exact = given["exact"].cast<bool>();
   options.same_for_threads = given["same_for_threads"].cast<bool>();
+  options.tune = given["tune"].cast<bool>();
   options.shards = given["shards"].cast<int>();
   options.seed = given["seed"].cast<uint64_t>();
   return options;

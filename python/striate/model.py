@@ -211,7 +211,9 @@ class Model:
             deterministic: True: the same bits for the same build, thread count and kernel
                 choices. "threads": for any thread count too, by kernels that allow it.
             exact: Only kernels as exact as direct sums (no Winograd with large tiles).
-            tune: Measure the kernels of each layer instead of estimating (not on the CPU yet).
+            tune: Measure the CPU's kernels of each layer instead of estimating. Another run may
+                then choose others, whose results differ in their last bits; a checkpoint keeps
+                the choice.
             shards: Equal parts of a batch whose gradients are summed by one fixed tree.
             accumulate: Parts again, one after the other; the same as more shards.
             seed: Of dropout; by default that of `st.seed`.
@@ -222,11 +224,6 @@ class Model:
         if deterministic not in (True, "threads"):
             rule = 'deterministic must be True or "threads": no kernel is quicker without'
             raise Error(f"{rule}, got {deterministic!r}.", rule=rule, values=repr(deterministic))
-        if tune:
-            raise Error(
-                "tune=True measures kernels on a GPU; the CPU's are chosen by estimate.",
-                rule="tune=True measures kernels on a GPU",
-            )
         if not isinstance(optimizer, _striate.Optimizer):
             config = optimizer.get_config() if hasattr(optimizer, "get_config") else optimizer
             optimizer = _striate.Optimizer(config)
@@ -240,6 +237,7 @@ class Model:
             check_numerics=check_numerics,
             exact=exact,
             same_for_threads=deterministic == "threads",
+            tune=tune,
             shards=shards * accumulate,
             seed=_striate.current_seed() if seed is None else seed,
         )
