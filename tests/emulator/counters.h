@@ -53,6 +53,9 @@ struct Counters {
 /// exchange, control.
 std::string class_of(std::string_view ptx);
 
+/// Write text as a JSON string; control characters become spaces.
+std::string quote(std::string_view text);
+
 /// Write as one JSON object.
 std::string to_json(const Counters& counters);
 

@@ -4,8 +4,6 @@
 #include "counters.h"
 
 namespace emulator {
-namespace {
-
 std::string quote(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -17,6 +15,8 @@ std::string quote(std::string_view text) {
   }
   return out + '"';
 }
+
+namespace {
 
 const char* name_of(Space space) {
   switch (space) {

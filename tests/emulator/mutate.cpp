@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "coverage.h"
 #include "decode.h"
 
 namespace emulator {
@@ -79,13 +80,19 @@ std::vector<Place> places(const Program& program) {
 
 }  // namespace
 
-std::vector<Mutant> mutants(Module& module, const std::string& kernel) {
-  const std::shared_ptr<Program> program = decode(module, kernel, {});
+std::vector<MutantPlace> mutant_places(const Program& program) {
   std::map<std::string, u32> counts;
-  std::vector<Mutant> all;
-  for (const Place& place : places(*program)) {
-    all.push_back({kernel, place.kind, counts[place.kind]++});
+  std::vector<MutantPlace> all;
+  for (const Place& place : places(program)) {
+    all.push_back({{program.kernel->name, place.kind, counts[place.kind]++}, place.code});
   }
+  return all;
+}
+
+std::vector<Mutant> mutants(Module& module, const std::string& kernel) {
+  std::vector<Mutant> all;
+  for (MutantPlace& place : mutant_places(*decode(module, kernel, {})))
+    all.push_back(std::move(place.mutant));
   return all;
 }
 

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "counters.h"
+#include "coverage.h"
 #include "decode.h"
 #include "device_memory.h"
 #include "schedule.h"
@@ -320,6 +321,8 @@ Report run(const LaunchRequest& request, const Settings& settings) {
     std::copy(request.parameters.begin(), request.parameters.end(), parameters.data());
     launch.parameters = parameters.data();
     std::unique_ptr<Observer> checks, counters;
+    const std::unique_ptr<Observer> coverage = make_coverage(launch);
+    if (coverage) launch.observers.push_back(coverage.get());
     if (settings.checks == Checks::kFull) {
       checks = make_checks(launch);
       launch.observers.push_back(checks.get());

@@ -1,0 +1,23 @@
+// Which places of a kernel, of those that mutants change, a launch has executed: tools/mutate asks.
+#pragma once
+
+#include "decode.h"
+
+namespace emulator {
+
+/// A mutant and the index of the instruction it changes.
+struct MutantPlace {
+  Mutant mutant;
+  u32 code = 0;
+};
+
+/// All mutants of a decoded kernel (mutate.cpp).
+std::vector<MutantPlace> mutant_places(const Program& program);
+
+/// Make an observer that appends to the file EMULATOR_COVERAGE; null if it is not set.
+///
+/// One line of JSON lists the places of a kernel at its first launch, and one line a launch has the
+/// time and a digit for each place: 1 if it was executed.
+std::unique_ptr<Observer> make_coverage(Launch& launch);
+
+}  // namespace emulator
