@@ -79,6 +79,7 @@ struct InPlace {
   int output = 0;
   int input = 0;
   bool required = false;
+  bool view = false;  // the bytes are the same: where the memory is shared nothing need run
 };
 
 /// What an entry makes of a problem.

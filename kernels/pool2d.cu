@@ -9,6 +9,7 @@
 // threads and the sum has one order. Winners are kept in 8 bits.
 #include <striate/kernels/pool2d.h>
 
+#include <striate/kernels/activation.cuh>
 #include <striate/kernels/any_element.cuh>
 #include <striate/kernels/elements.cuh>
 #include <striate/kernels/entry.cuh>
@@ -145,8 +146,28 @@ __global__ void max_kernel(const T* x, T* y, Winner* winner, Pooling s) {
   store<Size>(winner + to, won);
 }
 
+/// The activation's gradient that a pooling's gradient may go through; `y` null: none.
+template <class T>
+struct Gated {
+  const T* y = nullptr;
+  AnyGate gate;
+
+  template <int Size>
+  __device__ void apply(float (&sum)[Size], int64_t at) const {
+    if (y == nullptr) return;
+    const auto outputs = load<Size>(y + at);
+    for (int k = 0; k < Size; ++k) sum[k] = gate(sum[k], to_float(outputs.at[k]));
+  }
+};
+
+template <class T>
+Gated<T> gated_of(const kernels::Gate& gate, const Arguments& a) {
+  return {gate ? static_cast<const T*>(a.inputs[gate.input]) : nullptr, AnyGate(gate)};
+}
+
 template <class T, class Winner, int Size>
-__global__ void max_backward_kernel(const T* dy, const Winner* winner, T* dx, Pooling s) {
+__global__ void max_backward_kernel(const T* dy, const Winner* winner, T* dx, Pooling s,
+                                    Gated<T> gated) {
   const int groups = s.channels / Size;
   const int64_t i = thread_number();
   if (i >= s.images * s.h.size * s.w.size * groups) return;
@@ -162,7 +183,9 @@ __global__ void max_backward_kernel(const T* dy, const Winner* winner, T* dx, Po
       for (int k = 0; k < Size; ++k)
         if (static_cast<int>(won.at[k]) == own) sum[k] += to_float(d.at[k]);
     }
-  store<Size>(dx + o.at(o.row, o.column, s.h.size, s.w.size, s.channels), rounded<T>(sum));
+  const int64_t to = o.at(o.row, o.column, s.h.size, s.w.size, s.channels);
+  gated.apply<Size>(sum, to);
+  store<Size>(dx + to, rounded<T>(sum));
 }
 
 /// y = x at the winners; 0 where the winner lies in the padding.
@@ -198,7 +221,7 @@ __global__ void avg_kernel(const T* x, T* y, Pooling s) {
 }
 
 template <class T, int Size>
-__global__ void avg_backward_kernel(const T* dy, T* dx, Pooling s) {
+__global__ void avg_backward_kernel(const T* dy, T* dx, Pooling s, Gated<T> gated) {
   const int groups = s.channels / Size;
   const int64_t i = thread_number();
   if (i >= s.images * s.h.size * s.w.size * groups) return;
@@ -211,7 +234,9 @@ __global__ void avg_backward_kernel(const T* dy, T* dx, Pooling s) {
       const float share = s.share(p, q);
       for (int k = 0; k < Size; ++k) sum[k] += to_float(d.at[k]) * share;
     }
-  store<Size>(dx + o.at(o.row, o.column, s.h.size, s.w.size, s.channels), rounded<T>(sum));
+  const int64_t to = o.at(o.row, o.column, s.h.size, s.w.size, s.channels);
+  gated.apply<Size>(sum, to);
+  store<Size>(dx + to, rounded<T>(sum));
 }
 
 /// dx[n,place,c] = dy[n,c] / places
@@ -287,15 +312,18 @@ Prepared prepare_max_backward(const Problem& problem) {
   const Pool2dShape s = shape_of(problem, 2);
   const DType dtype = problem.inputs[0].dtype, winner_type = problem.inputs[1].dtype;
   const int64_t count = problem.outputs[0].shape.elements();
+  const Gate gate = problem.gate;
   return prepared([=](const Arguments& a) {
-    const bool packs = starts_at_packs({a.inputs[0], a.inputs[1], a.outputs[0]});
+    const void* gated = gate ? a.inputs[gate.input] : nullptr;
+    const bool packs = starts_at_packs({a.inputs[0], a.inputs[1], a.outputs[0], gated});
     with_channels(dtype, packs, s.C, [&](auto zero, auto size) {
       with_winner(winner_type, [&](auto w) {
         using T = decltype(zero);
         using Winner = decltype(w);
         launch("max_pool2d_backward", max_backward_kernel<T, Winner, size>, flat_grid(count, size),
                a.stream, static_cast<const T*>(a.inputs[0]),
-               static_cast<const Winner*>(a.inputs[1]), static_cast<T*>(a.outputs[0]), Pooling(s));
+               static_cast<const Winner*>(a.inputs[1]), static_cast<T*>(a.outputs[0]), Pooling(s),
+               gated_of<T>(gate, a));
       });
     });
   });
@@ -335,11 +363,15 @@ Prepared prepare_avg_backward(const Problem& problem) {
   const Pool2dShape s = shape_of(problem, 1);
   const DType dtype = problem.inputs[0].dtype;
   const int64_t count = problem.outputs[0].shape.elements();
+  const Gate gate = problem.gate;
   return prepared([=](const Arguments& a) {
-    with_channels(dtype, are_aligned(a, 1), s.C, [&](auto zero, auto size) {
+    const void* gated = gate ? a.inputs[gate.input] : nullptr;
+    const bool packs = starts_at_packs({a.inputs[0], a.outputs[0], gated});
+    with_channels(dtype, packs, s.C, [&](auto zero, auto size) {
       using T = decltype(zero);
       launch("avg_pool2d_backward", avg_backward_kernel<T, size>, flat_grid(count, size), a.stream,
-             static_cast<const T*>(a.inputs[0]), static_cast<T*>(a.outputs[0]), Pooling(s));
+             static_cast<const T*>(a.inputs[0]), static_cast<T*>(a.outputs[0]), Pooling(s),
+             gated_of<T>(gate, a));
     });
   });
 }
@@ -375,10 +407,12 @@ std::string takes_float_image(const Problem& problem) { return takes_floats(prob
 
 const bool added = [] {
   add_cuda_entry("max_pool2d", "direct", prepare_max, takes_float_image);
-  add_cuda_entry("max_pool2d_backward", "direct", prepare_max_backward, takes_float_image);
+  add_cuda_entry("max_pool2d_backward", "direct", prepare_max_backward, takes_float_image, 0.7,
+                 true);
   add_cuda_entry("max_pool2d_gather", "direct", prepare_max_gather, takes_float_image);
   add_cuda_entry("avg_pool2d", "direct", prepare_avg, takes_float_image);
-  add_cuda_entry("avg_pool2d_backward", "direct", prepare_avg_backward, takes_float_image);
+  add_cuda_entry("avg_pool2d_backward", "direct", prepare_avg_backward, takes_float_image, 0.7,
+                 true);
   add_cuda_entry("global_avg_pool2d", "direct", prepare_global, takes_float_image);
   add_cuda_entry("global_avg_pool2d_backward", "direct", prepare_global_backward,
                  takes_float_image);

@@ -95,7 +95,7 @@ Prepared prepare_reshape(const Problem& problem) {
     if (a.outputs[0] != a.inputs[0])
       copy_bytes("reshape", bytes, a.inputs[0], a.outputs[0], nullptr, a.stream);
   });
-  made.in_place = {{0, 0, false}};
+  made.in_place = {{0, 0, false, true}};
   return made;
 }
 

@@ -173,7 +173,7 @@ Prepared prepare_reshape(const Problem& problem) {
   const ValueDesc& y = problem.outputs[0];
   const int64_t bytes = y.shape.elements() * static_cast<int64_t>(size_of(y.dtype));
   Prepared prepared;
-  prepared.in_place = {{0, 0, false}};
+  prepared.in_place = {{0, 0, false, true}};
   prepared.kernel = make_kernel([bytes](const Arguments& arguments) {
     char* to = static_cast<char*>(arguments.outputs[0]);
     const char* from = static_cast<const char*>(arguments.inputs[0]);

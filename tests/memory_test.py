@@ -141,12 +141,12 @@ SECOND_EPOCH = """
             call = getattr(self.handle, name)
             if name not in ("train_batch", "test_batch") or not self.watching:
                 return call
-            def counted(x, y):
+            def counted(*batch):
                 self.steps += 1
                 before = st.memory_stats()["allocations"]
                 counter.begin()
                 try:
-                    return call(x, y)
+                    return call(*batch)
                 finally:
                     counter.end()
                     assert st.memory_stats()["allocations"] == before

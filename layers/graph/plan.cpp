@@ -271,9 +271,36 @@ class Planner {
       step.outputs.push_back(made);
       versions_[node.output(static_cast<int>(o))] = {made};
     }
+    if (is_view(node, step)) return;
     for (const kernels::InPlace& share : prepared.in_place) share_memory(node, step, share);
     add_workspace(step, place);
     (persistent ? plan_.prologue : plan_.steps).push_back(std::move(step));
+  }
+
+  /// Make the output another name of the input's memory where that is all that the kernel does.
+  bool is_view(const Node& node, const PlanStep& step) {
+    const kernels::Prepared& prepared = step.choice.prepared;
+    if (prepared.in_place.size() != 1 || !prepared.in_place[0].view || node.outputs.size() != 1)
+      return false;
+    const Value& from = node.inputs[static_cast<size_t>(prepared.in_place[0].input)];
+    const int input = step.inputs[static_cast<size_t>(prepared.in_place[0].input)];
+    const int output = step.outputs[0];
+    if (value(input).bytes != value(output).bytes) return false;
+    value(output).root = value(input).root;
+    value(output).place = root(input).place;
+    auto& names = views_[value(input).root];
+    if (versions_.at(from)[0] == input) names.push_back(from);
+    names.push_back(node.output(0));
+    return true;
+  }
+
+  /// True when nothing will read this memory any more under another name.
+  bool is_unseen(int index) const {
+    const auto names = views_.find(plan_.values[static_cast<size_t>(index)].root);
+    if (names == views_.end()) return true;
+    for (const Value& name : names->second)
+      if (uses_.at(name) > 0) return false;
+    return true;
   }
 
   void share_memory(const Node& node, PlanStep& step, const kernels::InPlace& share) {
@@ -284,7 +311,7 @@ class Planner {
     const bool is_copy = versions[0] != input;
     const bool is_dead = uses_[node.inputs[i]] == 0;
     const PlanValue& owner = root(input);
-    bool allowed = owner.place == Place::kArena && (is_copy || is_dead) &&
+    bool allowed = owner.place == Place::kArena && (is_copy || is_dead) && is_unseen(input) &&
                    owner.bytes >= value(output).bytes && value(input).bytes == value(output).bytes;
     if (owner.place == Place::kVariable && share.required) {
       const auto target = assigned_.find(node.output(share.output));
@@ -403,6 +430,7 @@ class Planner {
   std::map<Value, Variable*> assigned_;
   std::map<Variable*, int> variables_;
   std::set<int> consumed_;
+  std::map<int, std::vector<Value>> views_;  // the names of memory that has several
   int step_block_ = -1;
 };
 
