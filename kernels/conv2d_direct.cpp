@@ -107,9 +107,10 @@ double efficiency(const Problem& problem) {
     return static_cast<double>(channels) / static_cast<double>(blocks * table->lanes);
   };
   if (has_few_channels(s)) {
-    if (problem.operation == "conv2d_backward_weight") return 1.4 * filled(s.K);
+    const bool grey = wide && s.C == 1;
+    if (problem.operation == "conv2d_backward_weight") return (grey ? 0.9 : 1.4) * filled(s.K);
     if (s.K <= 8) return (wide ? 0.4 : 0.8) * filled(s.K);  // one column: few sums side by side
-    return (wide ? 1.07 : 0.84) * filled(s.K);
+    return (grey ? 0.95 : wide ? 1.07 : 0.84) * filled(s.K);
   }
   const double best = s.R * s.S == 1 ? (wide ? 0.88 : 0.6) : wide ? 0.98 : 0.75;
   return best * filled(s.C) * filled(s.K);

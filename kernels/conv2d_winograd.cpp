@@ -154,7 +154,8 @@ double efficiency(const Problem& problem, const Method& method) {
   const bool four = method.out == 4;
   const auto c = static_cast<double>(s.C), k = static_cast<double>(s.K);
   const double products = (four ? 36 : 16) * c * k, ends = (four ? 200 : 90) * (c + k);
-  const double filters = (four ? 150 : 75) * c * k;
+  // The gradient adds its tiles to as many transformed filters as there are products, in memory.
+  const double filters = (weight ? (four ? 720 : 320) : four ? 150 : 75) * c * k;
   const double tiles =
       static_cast<double>(s.N * blocks(height, method.out) * blocks(width, method.out));
   const double share = tiles * products / (tiles * (products + ends) + filters);
