@@ -190,8 +190,8 @@ def configure(folder: Path, *options: str) -> None:
     cached = folder / "CMakeCache.txt"
     if cached.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}\n" not in cached.read_text():
         shutil.rmtree(folder)  # the clone was moved or copied: every path in it is wrong
-    if not cached.exists() or "CMAKE_GENERATOR:INTERNAL=Ninja" in cached.read_text():
-        ninja = shutil.which("ninja", path=environment()["PATH"])
+    ninja = shutil.which("ninja", path=environment()["PATH"])  # absent only by verify-gpu --system
+    if ninja and (not cached.exists() or "GENERATOR:INTERNAL=Ninja" in cached.read_text()):
         command += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
     said = run(command)
     for line in re.findall(r"^-- ((?:oneDNN|CUDA|Python module|C\+\+ tests).*)", said, re.M):
