@@ -117,7 +117,7 @@ template <class Combine, class T, class Y>
 void reduce(const char* name, const T* x, Y* y, const kernels::ReduceShape& sizes, int64_t chunks,
             float factor, void* stream) {
   const int64_t parts = sizes.outer * chunks;
-  if (sizes.inner > 1) {
+  if (sizes.inner != 1) {
     const int lanes = lanes_of(sizes.inner);
     const int64_t tiles = (sizes.inner + lanes - 1) / lanes;
     launch(name, columns_kernel<T, Y, Combine>, {parts * tiles, 1, 1, kThreads, 0}, stream, x, y,
@@ -144,7 +144,7 @@ Reduction::Reduction(Kind kind, const Shape& shape, const std::vector<bool>& red
     return;
   }
   // Chunks until there are enough blocks, but none so short that its start costs more than it.
-  const bool rows = sizes_.inner <= 1;
+  const bool rows = sizes_.inner == 1;
   if (rows && sizes_.reduced <= kLongRow) return;
   const int64_t lanes = rows ? kThreads : lanes_of(sizes_.inner);
   const int64_t blocks =
