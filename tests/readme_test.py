@@ -28,6 +28,16 @@ ANOTHER_WAY = {
     "./tools/quickstart": ["./tools/quickstart", "--help"],
     "./tools/test": ["./tools/test", "--list"],
     "./tools/test cpp": ["./tools/test", "cpp", "--list"],
+    # Of the kernel for CUDA devices, which tests/cuda/contributing_test.py compiles and runs.
+    "./tools/test cuda": ["./tools/test", "cuda", "--list"],
+    "export STRIATE_TEST_DEVICE=cuda STRIATE_CUDART=build/emulator/libcudart.so.13": ["true"],
+    "EMULATOR_CHECKS=full build/bin/striate_tests --gtest_filter='Flip.*'": ["true"],
+    "export EMULATOR_COUNTERS=1 EMULATOR_REPORT=flip.jsonl": ["true"],
+    "build/bin/striate_tests --gtest_filter='Flip.*'": ["true"],
+    "./tools/kernel-report --arch sm_80": [sys.executable, "tools/kernel_report.py", "--help"],
+    "./tools/kernel-report --network resnet50 --batch 32": ["true"],
+    "./tools/kernel-report --update": ["true"],
+    "./tools/verify-gpu --json report.json": ["./tools/verify-gpu", "--help"],
     ".venv/bin/python tools/stubs.py": [sys.executable, "tools/stubs.py", "--help"],
     "pip install .": [sys.executable, "-m", "pip", "install", "--help"],
     "pip install '.[view]'": [sys.executable, "-m", "pip", "install", "--help"],
@@ -97,8 +107,8 @@ def cmake_folder():
 def test_every_block_is_run(document):
     found = blocks(document)
     assert len(found) == (ROOT / document).read_text().count("\n```") / 2
-    assert {block.language for block in found} <= {"sh", "python", "text", "cpp", "cmake"}
-    assert all(block.file for block in found if block.language in ("cpp", "cmake"))
+    assert {block.language for block in found} <= {"sh", "python", "text", "cpp", "cuda", "cmake"}
+    assert all(block.file for block in found if block.language in ("cpp", "cuda", "cmake"))
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
