@@ -39,7 +39,9 @@ class Initialiser {
     if (token.kind == Token::kNumber && lexer_.peek().is('(')) {
       // 0xFF(symbol): one byte of an address. Only the first byte of each address starts a pointer.
       lexer_.next();
-      symbol(lexer_.next(), integer_value(token.text) == 0xff);
+      const Token name = lexer_.next();
+      const u64 added = addend();
+      symbol(name, integer_value(token.text) == 0xff, added);
       lexer_.expect(')');
     } else if (token.kind == Token::kNumber && is_float_text(token.text)) {
       number(negative ? -float_value(token.text) : float_value(token.text));
@@ -52,16 +54,21 @@ class Initialiser {
       }
     } else if (token.is("generic")) {
       lexer_.expect('(');
-      symbol(lexer_.next(), true);
+      const Token name = lexer_.next();
+      const u64 inside = addend();
       lexer_.expect(')');
+      symbol(name, true, inside + addend());
     } else {
-      symbol(token, true);
+      symbol(token, true, addend());
     }
   }
 
-  void symbol(const Token& name, bool first) {
-    u64 addend = 0;
-    if (lexer_.accept('+')) addend = integer_value(lexer_.next().text);
+  u64 addend() {
+    if (lexer_.accept('+')) return integer_value(lexer_.next().text);
+    return lexer_.accept('-') ? ~integer_value(lexer_.next().text) + 1 : 0;
+  }
+
+  void symbol(const Token& name, bool first, u64 addend) {
     if (first) variable_.pointers.emplace_back(variable_.initial.size(), std::string(name.text));
     append(addend);
   }

@@ -93,12 +93,11 @@ bool choose(Warp& warp) {
 }
 
 template <bool observed>
-void execute(Warp& warp, u64& budget) {
+void execute(Warp& warp, u64 until) {
   const Instruction* code = warp.block->launch->program->code.data();
-  const u64 start = budget;
-  while (budget && warp.stop == Stop::kNo && warp.pc < warp.limit) {
+  while (warp.executed < until && warp.stop == Stop::kNo && warp.pc < warp.limit) {
     const Instruction& instruction = code[warp.pc++];
-    --budget;
+    ++warp.executed;
     const u32 mask = warp.active & (warp.predicate(instruction.guard) ^ instruction.guard_flip);
     if (!mask) continue;
     warp.mask = mask;
@@ -110,20 +109,19 @@ void execute(Warp& warp, u64& budget) {
     }
     instruction.execute(warp, instruction);
   }
-  warp.executed += start - budget;
 }
 
 }  // namespace
 
 bool run_warp(Warp& warp, u64 budget) {
-  const u64 before = warp.executed;
+  const u64 before = warp.executed, until = before + budget;
   const bool observed = !warp.block->launch->observers.empty();
-  while (budget && warp.alive) {
+  while (warp.executed < until && warp.alive) {
     const bool diverged = !warp.groups.empty();
     if (warp.stop != Stop::kNo || !warp.active || (diverged && warp.pc >= warp.limit)) {
       if (!choose(warp)) break;
     }
-    observed ? execute<true>(warp, budget) : execute<false>(warp, budget);
+    observed ? execute<true>(warp, until) : execute<false>(warp, until);
     if (!warp.active && warp.groups.empty()) break;
   }
   return warp.executed != before;
