@@ -2,6 +2,7 @@
 #include "device_memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -45,6 +46,15 @@ const Allocation* below(const std::map<uint64_t, std::unique_ptr<Allocation>>& m
   return after == map.begin() ? nullptr : std::prev(after)->second.get();
 }
 
+Range pages_of(const Allocation& allocation) {
+  return {allocation.base / Allocation::kPage * Allocation::kPage,
+          round_up(allocation.end(), Allocation::kPage)};
+}
+
+void set_protection(const Range& pages, int protection) {
+  mprotect(reinterpret_cast<void*>(pages.begin), pages.end - pages.begin, protection);
+}
+
 }  // namespace
 
 const char* name_of(MemoryKind kind) {
@@ -71,7 +81,8 @@ uint64_t DeviceMemory::place(uint64_t bytes, MemoryKind kind, uint64_t alignment
   Region& region = kind == MemoryKind::kDevice ? device_ : host_;
   if (!region.begin) {
     uint64_t size = uint64_t{512} << 30;
-    region.begin = reserve(size, PROT_READ | PROT_WRITE);
+    const bool closed = kind == MemoryKind::kDevice && closed_;
+    region.begin = reserve(size, closed ? PROT_NONE : PROT_READ | PROT_WRITE);
     region.next = region.begin + kGap;
     region.end = region.begin + size;
   }
@@ -80,7 +91,6 @@ uint64_t DeviceMemory::place(uint64_t bytes, MemoryKind kind, uint64_t alignment
   const uint64_t next = round_up(base + bytes, Allocation::kPage) + kGap;
   if (next < base || next > region.end) return 0;
   region.next = next;
-  if (kind == MemoryKind::kDevice) protect();
   return base;
 }
 
@@ -102,10 +112,11 @@ Allocation* DeviceMemory::allocate(uint64_t size, MemoryKind kind, std::string l
     in_use_ += size;
     peak_ = std::max(peak_, in_use_);
   }
-  {
-    Access access;
-    std::memset(reinterpret_cast<void*>(base), kPoison, size);
-  }
+  const bool closes = kind == MemoryKind::kDevice && closed_;
+  const Range pages = pages_of(*allocation);
+  if (closes) set_protection(pages, PROT_READ | PROT_WRITE);
+  std::memset(reinterpret_cast<void*>(base), kPoison, size);
+  if (closes && open_ == 0) set_protection(pages, PROT_NONE);
   return (live_[base] = std::move(allocation)).get();
 }
 
@@ -137,9 +148,10 @@ void DeviceMemory::release(uint64_t base) {
   const uint64_t end = allocation->end() / Allocation::kPage * Allocation::kPage;
   if (end > begin) {
     madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-    if (allocation->kind != MemoryKind::kDevice)
-      mprotect(reinterpret_cast<void*>(begin), end - begin, PROT_NONE);
+    if (allocation->kind != MemoryKind::kDevice) set_protection({begin, end}, PROT_NONE);
   }
+  if (allocation->kind == MemoryKind::kDevice && closed_)
+    set_protection(pages_of(*allocation), PROT_NONE);
   allocation->freed = true;
   freed_order_.push_back(base);
   freed_[base] = std::move(allocation);
@@ -255,23 +267,54 @@ void DeviceMemory::copy_initialised(uint64_t to, uint64_t from, uint64_t bytes) 
 
 // ---- Closing device memory to the host ----------------------------------------------------------
 
+// Says what a fault of the host was about, and lets it happen again as it would have happened.
+void DeviceMemory::explain_fault(int signal, siginfo_t* info, void*) {
+  const auto address = reinterpret_cast<uint64_t>(info->si_addr);
+  if (instance().is_ours(address)) {
+    const std::string message =
+        "emulator: host code touched device memory, " + instance().describe(address, 1) + "\n";
+    (void)!write(STDERR_FILENO, message.data(), message.size());
+  }
+  sigaction(signal, &before_, nullptr);
+}
+
+struct sigaction DeviceMemory::before_;
+
 void DeviceMemory::set_closed(bool closed) {
+  if (closed && !closed_) {
+    struct sigaction ours = {};
+    ours.sa_sigaction = explain_fault;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigaction(SIGSEGV, &ours, &before_);
+  }
   closed_ = closed;
   protect();
 }
 
 void DeviceMemory::open() {
-  if (open_++ == 0) protect();
+  if (open_++ == 0 && closed_) protect();
 }
 
 void DeviceMemory::close() {
-  if (--open_ == 0) protect();
+  if (--open_ == 0 && closed_) protect();
 }
 
+// Only what is alive: the whole range grows with every allocation that was ever made, and a change
+// of its protection takes longer and longer. Neighbours change together.
 void DeviceMemory::protect() {
-  if (!device_.begin) return;
   const int protection = closed_ && open_ == 0 ? PROT_NONE : PROT_READ | PROT_WRITE;
-  mprotect(reinterpret_cast<void*>(device_.begin), device_.next - device_.begin, protection);
+  Range run;
+  for (const auto& [base, allocation] : live_) {
+    if (allocation->kind != MemoryKind::kDevice || !allocation->owned) continue;
+    const Range pages = pages_of(*allocation);
+    if (run.end && pages.begin - run.end <= 2 * kGap) {
+      run.end = pages.end;
+      continue;
+    }
+    if (run.end) set_protection(run, protection);
+    run = pages;
+  }
+  if (run.end) set_protection(run, protection);
 }
 
 }  // namespace emulator

@@ -6,6 +6,8 @@
 // code that follows a device pointer faults as it does on a real machine.
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -145,6 +147,8 @@ class DeviceMemory {
 
  private:
   DeviceMemory() = default;
+  static void explain_fault(int signal, siginfo_t* info, void* context);
+  static struct sigaction before_;  // what the program does about such a fault
   void open();
   void close();
   void protect();

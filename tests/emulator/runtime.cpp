@@ -1,6 +1,8 @@
 // The frame of every call: lock, posed faults, the error that stays, the error of the thread.
 #include "runtime.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -27,6 +29,7 @@ Pose read_pose() {
   Pose pose;
   pose.devices = static_cast<int>(number_from("EMULATOR_DEVICES", 1));
   if (pose.devices > 1) throw std::invalid_argument("EMULATOR_DEVICES must be 0 or 1");
+  pose.driver_given = std::getenv("EMULATOR_DRIVER") != nullptr;
   pose.driver = static_cast<int>(number_from("EMULATOR_DRIVER", CUDART_VERSION));
   pose.memory = number_from("EMULATOR_MEMORY_BYTES", pose.memory);
   pose.host_access = number_from("EMULATOR_HOST_ACCESS", 0) != 0;
@@ -46,6 +49,9 @@ Pose read_pose() {
 
 // The device comes up at the first call that needs it.
 void start() {
+  static const pid_t process = getpid();
+  if (process != getpid())
+    refuse(cudaErrorInitializationError, "the device is of no use in a process made by fork");
   static const bool started = [] {
     DeviceMemory& memory = DeviceMemory::instance();
     memory.set_capacity(pose().memory);

@@ -23,7 +23,8 @@ struct Function;  // parse.h
 /// What the environment poses beside the executor's own Settings.
 struct Pose {
   int devices = 1;                      // EMULATOR_DEVICES: 0 or 1
-  int driver = 13000;                   // EMULATOR_DRIVER: 12080 is too old, 0 is none at all
+  int driver = CUDART_VERSION;          // EMULATOR_DRIVER: 12080 is too old, 0 is none at all
+  bool driver_given = false;            // then PTX that is newer than the driver is refused
   uint64_t memory = uint64_t{2} << 30;  // EMULATOR_MEMORY_BYTES
   std::string fail_kernel;              // EMULATOR_FAIL_LAUNCH=part-of-a-name[=error]
   int fail_error = cudaErrorLaunchFailure;
@@ -47,7 +48,8 @@ struct RegisteredVariable {
 /// A kernel of a binary; the runtime's opaque cudaKernel_t and cudaFunction_t.
 struct CUkern_st {
   emulator::Binary* binary = nullptr;
-  std::string name;  // mangled
+  std::string name;      // mangled
+  std::string readable;  // filled by name_of
   int dynamic_shared_limit = 48 << 10;
   int carveout = -1;
 };
@@ -173,8 +175,10 @@ const Function& function_of(Kernel& kernel);
 Module& module_of(Binary& binary);
 /// Return the device address of a registered variable. Throws cudaErrorInvalidSymbol.
 uint64_t address_of_symbol(const void* symbol, size_t* size);
-/// Return the mangled name in readable form.
+/// Return a mangled name in readable form.
 std::string demangle(const std::string& name);
+/// Return the kernel's name in readable form.
+const std::string& name_of(Kernel& kernel);
 
 /// Check a launch against the device's and the kernel's limits and make it work for a stream.
 KernelWork make_kernel_work(Kernel* kernel, dim3 grid, dim3 block, void** arguments,

@@ -84,6 +84,7 @@ void copy(const char* call, CopyWork work, cudaMemcpyKind kind, cudaStream_t han
       to.pageable() || between_hosts || (when == When::kNow && (from_pinned || !to.on_device()));
   OperationPointer operation = submit(stream, std::move(work));
   if (operation && waits) finish(operation);
+  if (operation && !waits) runtime().queue.spoil_destination(operation);
 }
 
 CopyWork flat(void* to, const void* from, size_t count) {

@@ -1,5 +1,7 @@
 // Faults, real and posed. Each needs a process of its own: an error of the device never goes away.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
@@ -250,6 +252,48 @@ bool unjoined_branches_of_a_graph() {
 TEST(OrderDeathTest, BranchesOfAGraphAreUnordered) {
   EXPECT_IN_NEW_PROCESS(({{"EMULATOR_CHECKS", "full"}}), unjoined_branches_of_a_graph,
                         "in a graph.*nothing orders");
+}
+
+bool early_read_is_spoilt() {
+  TwoStreams s;
+  int *host = nullptr, *used = nullptr;
+  cudaMallocHost(reinterpret_cast<void**>(&host), 1024);
+  cudaMallocHost(reinterpret_cast<void**>(&used), 1024);
+  host[0] = used[0] = 5;  // as if an earlier step had left it
+  cudaMemcpyAsync(host, s.x, 1024, cudaMemcpyDeviceToHost, s.one);
+  launch_copy(s.y, used, 256, s.one);
+  cudaMemcpyAsync(used, s.x, 1024, cudaMemcpyDeviceToHost, s.one);
+  const int early = host[0], needed = used[0];
+  return cudaDeviceSynchronize() == cudaSuccess && early == -1 && needed == 5 && host[0] == 0;
+}
+
+TEST(OrderDeathTest, AResultReadTooEarlyIsSpoilt) {
+  EXPECT_IN_NEW_PROCESS(({{"EMULATOR_CHECKS", "full"}}), early_read_is_spoilt, "");
+}
+
+bool after_fork() {
+  cudaFree(nullptr);
+  const pid_t child = fork();
+  if (child == 0) leave(cudaFree(nullptr) == cudaErrorInitializationError);
+  int status = 1;
+  waitpid(child, &status, 0);
+  return status == 0;
+}
+
+TEST(FaultDeathTest, NoUseAfterFork) {
+  EXPECT_IN_NEW_PROCESS(({}), after_fork, "a process made by fork");
+}
+
+bool newer_ptx() {
+  launch_bounded(nullptr, dim3(1), dim3(1), nullptr);
+  const cudaError_t error = cudaGetLastError();
+  // The kernels here are PTX 9.0 where the toolkit is 13.0.
+  return CUDART_VERSION / 10 % 100 > 0 ? error == cudaErrorUnsupportedPtxVersion
+                                       : error == cudaSuccess;
+}
+
+TEST(FaultDeathTest, PtxNewerThanTheDriver) {
+  EXPECT_IN_NEW_PROCESS(({{"EMULATOR_DRIVER", "13000"}}), newer_ptx, "");
 }
 
 bool repeated_graph() {

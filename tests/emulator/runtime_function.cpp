@@ -38,7 +38,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
     if (attribute == cudaFuncAttributeMaxDynamicSharedMemorySize) {
       require(value >= 0 && value <= limit,
               std::to_string(value) + " bytes of dynamic shared memory for kernel `" +
-                  demangle(kernel->name) + "`; the device allows " + std::to_string(limit));
+                  name_of(*kernel) + "`; the device allows " + std::to_string(limit));
       kernel->dynamic_shared_limit = value;
     } else if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) {
       require(value >= -1 && value <= 100, "a carveout is -1, or 0 to 100 percent");

@@ -110,6 +110,7 @@ void launch(cudaGraphExec_t handle, cudaStream_t stream_handle) {
     const auto* record = std::get_if<EventWork>(&node.work);
     if (record && state.events.count(record->event)) record->event->recorded = operations.back();
   }
+  for (const OperationPointer& operation : operations) state.queue.spoil_destination(operation);
   executable->last = submit_after(stream, EmptyWork{}, operations);
 }
 

@@ -1,7 +1,8 @@
 // Launches: the configuration of <<< >>>, the checks before a kernel is queued, and its execution.
-#include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstring>
-#include <fstream>
 
 #include "counters.h"
 #include "device_memory.h"
@@ -69,10 +70,10 @@ std::vector<std::byte> pack(const Function& function, void** arguments) {
   return packed;
 }
 
-bool fails_by_pose(const std::string& kernel) {
+bool fails_by_pose(Kernel& kernel) {
   const std::string& part = pose().fail_kernel;
-  return !part.empty() && (kernel.find(part) != std::string::npos ||
-                           demangle(kernel).find(part) != std::string::npos);
+  return !part.empty() && (kernel.name.find(part) != std::string::npos ||
+                           name_of(kernel).find(part) != std::string::npos);
 }
 
 // Errors that the real runtime finds when the launch is made, not when the kernel runs.
@@ -83,19 +84,23 @@ std::string where(const Dim3& grid, const Dim3& block) {
          text_of({block.x, block.y, block.z}) + " threads";
 }
 
+// One write, so that lines of several processes do not mix.
 void append_report(const KernelWork& work, const Report& report) {
-  static std::ofstream file(pose().report, std::ios::app);
+  static const int file = open(pose().report.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
   const auto triple = [](const Dim3& d) {
     return "[" + std::to_string(d.x) + ", " + std::to_string(d.y) + ", " + std::to_string(d.z) +
            "]";
   };
-  file << "{\"kernel\": \"" << work.kernel->name << "\", \"name\": \""
-       << demangle(work.kernel->name) << "\", \"grid\": " << triple(work.grid)
-       << ", \"block\": " << triple(work.block) << ", \"dynamic_shared\": " << work.dynamic_shared
-       << ", \"error\": " << report.error
-       << ", \"thread_instructions\": " << report.thread_instructions;
-  if (report.counters) file << ", \"counters\": " << to_json(*report.counters);
-  file << "}" << std::endl;
+  std::string line = "{\"kernel\": \"" + work.kernel->name + "\", \"name\": \"" +
+                     name_of(*work.kernel) + "\", \"grid\": " + triple(work.grid) +
+                     ", \"block\": " + triple(work.block) +
+                     ", \"dynamic_shared\": " + std::to_string(work.dynamic_shared) +
+                     ", \"error\": " + std::to_string(report.error) +
+                     ", \"thread_instructions\": " + std::to_string(report.thread_instructions);
+  if (report.counters) line += ", \"counters\": " + to_json(*report.counters);
+  line += "}\n";
+  if (file < 0 || write(file, line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+    complain("cannot write the report to " + pose().report);
 }
 
 }  // namespace
@@ -103,10 +108,10 @@ void append_report(const KernelWork& work, const Report& report) {
 KernelWork make_kernel_work(Kernel* kernel, dim3 grid, dim3 block, void** arguments,
                             size_t dynamic_shared, bool cooperative) {
   const Function& function = function_of(*kernel);
-  const std::string name = "kernel `" + demangle(kernel->name) + "`";
+  const std::string name = "kernel `" + name_of(*kernel) + "`";
   check_shape(name, grid, block);
   check_resources(name, *kernel, function, block, dynamic_shared);
-  if (fails_by_pose(kernel->name) && found_at_launch(pose().fail_error))
+  if (fails_by_pose(*kernel) && found_at_launch(pose().fail_error))
     refuse(static_cast<cudaError_t>(pose().fail_error), name + ": a launch made to fail");
   if (cooperative) {
     const int resident = blocks_per_multiprocessor(
@@ -129,7 +134,7 @@ KernelWork make_kernel_work(Kernel* kernel, dim3 grid, dim3 block, void** argume
 
 Report execute_kernel(const KernelWork& work) {
   Report report;
-  if (fails_by_pose(work.kernel->name)) {
+  if (fails_by_pose(*work.kernel)) {
     report.error = pose().fail_error;
     report.message = "a launch made to fail";
   } else {
@@ -145,7 +150,7 @@ Report execute_kernel(const KernelWork& work) {
     report = run(request, environment_settings());
   }
   if (report.error != kSuccess)
-    report.message = "kernel `" + demangle(work.kernel->name) + "`" + where(work.grid, work.block) +
+    report.message = "kernel `" + name_of(*work.kernel) + "`" + where(work.grid, work.block) +
                      ": " + report.message;
   if (!pose().report.empty()) append_report(work, report);
   return report;

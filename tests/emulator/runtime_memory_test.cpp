@@ -219,7 +219,7 @@ TEST(Memory, FreedMemoryIsKnown) {
 TEST(MemoryDeathTest, HostCodeMustNotFollowDevicePointers) {
   Ints a(4);
   EXPECT_EXIT(std::_Exit(*static_cast<volatile int*>(a.data())), ::testing::KilledBySignal(SIGSEGV),
-              "");
+              "host code touched device memory.*inside allocation");
 }
 
 bool second_allocation_fails() {

@@ -52,26 +52,26 @@ void add_rows(const Rows& rows, bool write, std::vector<Footprint>& footprints) 
 }
 
 // Device memory that was freed after the work was queued or captured.
-bool gone(const Rows& rows, const std::string& what) {
+template <class Rest>
+bool gone(const Rows& rows, const Rest& work) {
   if (rows.extent() == 0) return false;
   DeviceMemory& memory = DeviceMemory::instance();
   const Allocation* allocation = memory.find(rows.address);
-  const std::string where = memory.describe(rows.address, rows.extent());
   if (allocation ? allocation->contains(rows.address, rows.extent())
-                 : where.find(", freed") == std::string::npos)
+                 : !memory.is_ours(rows.address))
     return false;
-  set_sticky(cudaErrorIllegalAddress, what + " touches " + where);
+  set_sticky(cudaErrorIllegalAddress,
+             describe(work) + " touches " + memory.describe(rows.address, rows.extent()));
   return true;
 }
 
-std::vector<Footprint> perform(const CopyWork& copy, const std::string& what) {
+std::vector<Footprint> perform(const CopyWork& copy) {
   const Rows to{copy.to, copy.to_pitch, copy.width, copy.height};
   Rows from{copy.from, copy.from_pitch, copy.width, copy.height};
   std::vector<Footprint> footprints;
   if (copy.staged)
     from = {reinterpret_cast<u64>(copy.staged->data()), copy.width, copy.width, copy.height};
-  if (gone(to, what) || (!copy.staged && gone(from, what))) return footprints;
-  DeviceMemory::Access access;
+  if (gone(to, copy) || (!copy.staged && gone(from, copy))) return footprints;
   for (size_t i = 0; i < copy.height; ++i) {
     const u64 target = to.address + i * to.pitch, source = from.address + i * from.pitch;
     std::memmove(reinterpret_cast<void*>(target), reinterpret_cast<const void*>(source),
@@ -85,11 +85,10 @@ std::vector<Footprint> perform(const CopyWork& copy, const std::string& what) {
   return footprints;
 }
 
-std::vector<Footprint> perform(const FillWork& fill, const std::string& what) {
+std::vector<Footprint> perform(const FillWork& fill) {
   const Rows to{fill.to, fill.pitch, fill.width, fill.height};
   std::vector<Footprint> footprints;
-  if (gone(to, what)) return footprints;
-  DeviceMemory::Access access;
+  if (gone(to, fill)) return footprints;
   for (size_t i = 0; i < fill.height; ++i)
     std::memset(reinterpret_cast<void*>(to.address + i * to.pitch), fill.value, fill.width);
   if (full_checks()) {
@@ -102,28 +101,42 @@ std::vector<Footprint> perform(const FillWork& fill, const std::string& what) {
   return footprints;
 }
 
+// Could the work need what an allocation holds now?
+bool may_read(const Work& work, const Allocation& allocation) {
+  if (std::holds_alternative<HostWork>(work)) return true;
+  if (const auto* copy = std::get_if<CopyWork>(&work))
+    return !copy->staged && allocation.contains(copy->from);
+  const auto* kernel = std::get_if<KernelWork>(&work);
+  if (!kernel) return false;
+  for (size_t at = 0; at + sizeof(u64) <= kernel->parameters.size(); at += sizeof(u64)) {
+    u64 word = 0;
+    std::memcpy(&word, kernel->parameters.data() + at, sizeof word);
+    if (allocation.contains(word)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool inside_host_function() { return in_host_function; }
 
 std::string describe(const Work& work) {
-  return std::visit(
-      Overload{
-          [](const EmptyWork&) -> std::string { return "an empty node"; },
-          [](const KernelWork& w) { return "kernel `" + demangle(w.kernel->name) + "`"; },
-          [](const CopyWork& w) {
-            return "a copy of " + std::to_string(w.width * w.height) + " bytes";
-          },
-          [](const FillWork& w) {
-            return "a memset of " + std::to_string(w.width * w.height) + " bytes";
-          },
-          [](const HostWork&) -> std::string { return "a host function"; },
-          [](const EventWork&) -> std::string { return "an event's record"; },
-          [](const PoolWork& w) -> std::string {
-            return w.frees ? "cudaFreeAsync" : "cudaMallocAsync";
-          },
-      },
-      work);
+  return std::visit(Overload{
+                        [](const EmptyWork&) -> std::string { return "an empty node"; },
+                        [](const KernelWork& w) { return "kernel `" + name_of(*w.kernel) + "`"; },
+                        [](const CopyWork& w) {
+                          return "a copy of " + std::to_string(w.width * w.height) + " bytes";
+                        },
+                        [](const FillWork& w) {
+                          return "a memset of " + std::to_string(w.width * w.height) + " bytes";
+                        },
+                        [](const HostWork&) -> std::string { return "a host function"; },
+                        [](const EventWork&) -> std::string { return "an event's record"; },
+                        [](const PoolWork& w) -> std::string {
+                          return w.frees ? "cudaFreeAsync" : "cudaMallocAsync";
+                        },
+                    },
+                    work);
 }
 
 OperationPointer Queue::add(Work work, std::vector<OperationPointer> after, int lane,
@@ -186,11 +199,26 @@ void Queue::advance(const OperationPointer& target, std::mutex& lock) {
     order_.host_waited_for(*target->performer);
 }
 
+void Queue::spoil_destination(const OperationPointer& operation) const {
+  const auto* copy = std::get_if<CopyWork>(&operation->work);
+  if (!full_checks() || !copy || operation->state != Operation::kQueued) return;
+  const Allocation* allocation = DeviceMemory::instance().find(copy->to);
+  if (!allocation || allocation->kind == MemoryKind::kDevice) return;
+  for (const OperationPointer& other : pending_)
+    if (other != operation && other->state != Operation::kDone &&
+        may_read(other->work, *allocation))
+      return;
+  for (size_t i = 0; i < copy->height; ++i)
+    std::memset(reinterpret_cast<void*>(copy->to + i * copy->to_pitch), 0xff, copy->width);
+}
+
 void Queue::limit_depth(std::mutex& lock) {
   if (pending_.size() > kDepth) run_all(needed_by({pending_.front()}), lock);
 }
 
 void Queue::run_all(std::vector<OperationPointer> operations, std::mutex& lock) {
+  if (operations.empty()) return;
+  const DeviceMemory::Access open;
   while (!operations.empty()) {
     std::vector<size_t> ready;
     for (size_t i = 0; i < operations.size(); ++i) {
@@ -222,16 +250,15 @@ void Queue::run_all(std::vector<OperationPointer> operations, std::mutex& lock) 
 void Queue::execute(const OperationPointer& operation, std::mutex& lock) {
   operation->state = Operation::kRunning;
   std::vector<Footprint> footprints;
-  const std::string what = describe(operation->work);
   DeviceMemory& memory = DeviceMemory::instance();
   if (auto* kernel = std::get_if<KernelWork>(&operation->work)) {
     const Report report = execute_kernel(*kernel);
     if (report.error != kSuccess) set_sticky(report.error, report.message);
     if (full_checks()) footprints = memory.take_footprints();
   } else if (auto* copy = std::get_if<CopyWork>(&operation->work)) {
-    footprints = perform(*copy, what);
+    footprints = perform(*copy);
   } else if (auto* fill = std::get_if<FillWork>(&operation->work)) {
-    footprints = perform(*fill, what);
+    footprints = perform(*fill);
   } else if (auto* host = std::get_if<HostWork>(&operation->work)) {
     lock.unlock();
     in_host_function = true;

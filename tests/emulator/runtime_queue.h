@@ -72,7 +72,7 @@ struct EmptyWork {};
 
 using Work = std::variant<EmptyWork, KernelWork, CopyWork, FillWork, HostWork, EventWork, PoolWork>;
 
-/// Name the work for messages: "kernel `scale`", "copy of 64 bytes".
+/// Name the work for messages: "kernel `scale`", "a copy of 64 bytes".
 std::string describe(const Work& work);
 
 struct Operation {
@@ -102,6 +102,9 @@ class Queue {
   void advance(const OperationPointer& target, std::mutex& lock);
   /// Run the oldest work when more is queued than a real device takes.
   void limit_depth(std::mutex& lock);
+  /// With full checks, spoil host memory that a queued copy will write, so that the host cannot
+  /// take what is left of an earlier copy for the result.
+  void spoil_destination(const OperationPointer& operation) const;
   /// Forget all queued work.
   void drop();
   /// Forget what was recorded about an allocation that is freed.

@@ -25,6 +25,17 @@ struct Binary {
 
 namespace {
 
+// PTX 9.1 comes with CUDA 13.1, and so on; a driver takes what its own CUDA version knows.
+void check_ptx_version(const std::string& version) {
+  if (!pose().driver_given) return;
+  const int minor = pose().driver % 1000 / 10;
+  const std::string newest = "9." + std::to_string(minor);
+  const auto number = [](const std::string& text) { return std::atof(text.c_str()); };
+  if (number(version) > number(newest))
+    refuse(cudaErrorUnsupportedPtxVersion,
+           "the driver knows PTX up to " + newest + "; this is " + version);
+}
+
 void load(Binary& binary) {
   const int architecture = device_limits().capability;
   std::vector<FatbinEntry> entries;
@@ -44,6 +55,7 @@ void load(Binary& binary) {
   } catch (const std::invalid_argument& error) {
     refuse(cudaErrorInvalidPtx, error.what());
   }
+  check_ptx_version(binary.module->version);
   DeviceMemory::Access access;
   place_variables(*binary.module);
 }
@@ -84,7 +96,7 @@ const Function& function_of(Kernel& kernel) {
   const Function* function = module.kernel(kernel.name);
   if (!function)
     refuse(cudaErrorInvalidDeviceFunction,
-           "kernel `" + demangle(kernel.name) + "` is not in the PTX of its binary");
+           "kernel `" + name_of(kernel) + "` is not in the PTX of its binary");
   return *function;
 }
 
@@ -108,6 +120,11 @@ std::string demangle(const std::string& name) {
   return status == 0 && text ? text.get() : name;
 }
 
+const std::string& name_of(Kernel& kernel) {
+  if (kernel.readable.empty()) kernel.readable = demangle(kernel.name);
+  return kernel.readable;
+}
+
 }  // namespace emulator
 
 using namespace emulator;
@@ -127,7 +144,12 @@ void __cudaUnregisterFatBinary(void** handle) {
   std::lock_guard lock(runtime().mutex);
   Binary* binary = binary_of(handle);
   runtime().queue.drop();
-  for (const void* function : binary->host_functions) runtime().kernels.erase(function);
+  // Two binaries may hold the same template and register the same host function.
+  for (const void* function : binary->host_functions) {
+    auto found = runtime().kernels.find(function);
+    if (found != runtime().kernels.end() && found->second->binary == binary)
+      runtime().kernels.erase(found);
+  }
   for (const auto& kernel : binary->kernels) runtime().kernels.erase(kernel.get());
   for (const void* variable : binary->host_variables) runtime().variables.erase(variable);
   if (binary->module)
