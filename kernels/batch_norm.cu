@@ -6,7 +6,9 @@
 // x is a matrix of rows and channels. A block takes a chunk of rows for up to 32 packs of channels;
 // each thread follows mean and sum of squared deviations of its rows (Welford 1962), and those of
 // threads, then of chunks, are joined pairwise (Chan, Golub and LeVeque 1979): no cancellation, and
-// one order. A second kernel joins the chunks, a warp a channel; a third writes y or dx.
+// one order. They are of x less its first row, and what is lost when the mean becomes a float goes
+// along as a rest: a mean far above the deviation costs no digits. A second kernel joins the chunks,
+// a warp a channel; a third writes y or dx.
 #include <striate/kernels/batch_norm.h>
 
 #include <algorithm>
@@ -111,13 +113,15 @@ __global__ void __launch_bounds__(kThreads)
     statistics_kernel(const T* x, float* moments, Chunks chunks) {
   Moments own[Size] = {};
   float count = 0;
-  for_rows<Size>(chunks, [&](int64_t at, int) {
+  for_rows<Size>(chunks, [&](int64_t at, int c) {
     const auto v = *reinterpret_cast<const Group<T, Size>*>(x + at);
+    const auto about = *reinterpret_cast<const Group<T, Size>*>(x + c);  // stays in the cache
     const float share = 1 / ++count;
     for (int k = 0; k < Size; ++k) {
-      const float distance = to_float(v.at[k]) - own[k].first;
+      const float value = to_float(v.at[k]) - to_float(about.at[k]);
+      const float distance = value - own[k].first;
       own[k].first += distance * share;
-      own[k].second += distance * (to_float(v.at[k]) - own[k].first);
+      own[k].second += distance * (value - own[k].first);
     }
   });
   for (Moments& m : own) m.count = count;
@@ -160,20 +164,27 @@ __device__ Moments over_chunks(const float* moments, int c, const Chunks& chunks
 
 struct Training {
   const float *moving_mean, *moving_variance;
-  float *mean, *inv_std, *new_moving_mean, *new_moving_variance;
-  float epsilon, keep;  // of the moving statistics
+  float *mean, *rest, *inv_std, *new_moving_mean, *new_moving_variance;
+  double epsilon, keep;  // keep: of the moving statistics
 };
 
-__global__ void finish_statistics_kernel(const float* moments, Training t, Chunks chunks) {
+/// In double, for it is a few operations a channel.
+template <class T>
+__global__ void finish_statistics_kernel(const T* x, const float* moments, Training t,
+                                         Chunks chunks) {
   const int c = static_cast<int>(thread_number() / kWarp);
   if (c >= chunks.channels) return;
   const Moments all = over_chunks(moments, c, chunks, Joined());
   if (threadIdx.x % kWarp != 0) return;
-  const float variance = all.second / (chunks.rows > 0 ? static_cast<float>(chunks.rows) : 1.0f);
-  t.mean[c] = all.first;
-  t.inv_std[c] = 1 / sqrtf(variance + t.epsilon);
-  t.new_moving_mean[c] = t.keep * t.moving_mean[c] + (1 - t.keep) * all.first;
-  t.new_moving_variance[c] = t.keep * t.moving_variance[c] + (1 - t.keep) * variance;
+  const bool empty = chunks.rows == 0;
+  const double mean = empty ? 0.0 : double{to_float(x[c])} + double{all.first};
+  const double variance = empty ? 0.0 : double{all.second} / static_cast<double>(chunks.rows);
+  t.mean[c] = static_cast<float>(mean);
+  t.rest[c] = static_cast<float>(mean - double{t.mean[c]});
+  t.inv_std[c] = static_cast<float>(1 / sqrt(variance + t.epsilon));
+  t.new_moving_mean[c] = static_cast<float>(t.keep * t.moving_mean[c] + (1 - t.keep) * mean);
+  t.new_moving_variance[c] =
+      static_cast<float>(t.keep * t.moving_variance[c] + (1 - t.keep) * variance);
 }
 
 /// What turns a variance or an inv_std into an inv_std.
@@ -205,10 +216,11 @@ __device__ int channel_of(int64_t i, int channels) {
              : static_cast<int>(i % channels);
 }
 
+/// `rest` is what the float `mean` lacks; null: nothing.
 template <class T, int Size>
 __global__ void normalise_kernel(const T* x, const float* gamma, const float* beta,
-                                 const float* mean, Deviation deviation, const T* residual, T* y,
-                                 int64_t count, int channels, bool relu) {
+                                 const float* mean, const float* rest, Deviation deviation,
+                                 const T* residual, T* y, int64_t count, int channels, bool relu) {
   const int64_t at = thread_number() * Size;
   if (at >= count) return;
   const int c = channel_of(at, channels);
@@ -216,8 +228,9 @@ __global__ void normalise_kernel(const T* x, const float* gamma, const float* be
   Group<T, Size> r, made;
   if (residual != nullptr) r = *reinterpret_cast<const Group<T, Size>*>(residual + at);
   for (int k = 0; k < Size; ++k) {
-    float value =
-        (to_float(v.at[k]) - mean[c + k]) * (deviation.inverse(c + k) * gamma[c + k]) + beta[c + k];
+    float value = to_float(v.at[k]) - mean[c + k];
+    if (rest != nullptr) value -= rest[c + k];
+    value = value * (deviation.inverse(c + k) * gamma[c + k]) + beta[c + k];
     if (residual != nullptr) value += to_float(r.at[k]);
     made.at[k] = from_float<T>(relu && value < 0 ? 0.0f : value);
   }
@@ -288,32 +301,34 @@ Prepared prepare_forward(const Problem& problem) {
   const DType dtype = problem.inputs[0].dtype;
   const bool residual = problem.has_input(5), relu = o.activation == Activation::kRelu;
   const auto epsilon = static_cast<float>(o.epsilon);
-  const float keep = m.rows > 0 ? static_cast<float>(o.momentum) : 1.0f;
+  const size_t moments_size = moments_bytes(m);
   Prepared made = prepared(
       [=](const Arguments& a) {
         const void* added = residual ? a.inputs[5] : nullptr;
         const float* mean = training ? result(a, 1) : numbers(a, 3);
         const Deviation deviation{training ? result(a, 2) : numbers(a, 4), epsilon, !training};
+        auto* moments = static_cast<float*>(a.workspace);
+        float* rest = training ? moments + moments_size / sizeof(float) : nullptr;
         with_packs(dtype, m.channels, {a.inputs[0], a.outputs[0], added}, [&](auto z, auto size) {
           using T = decltype(z);
           const T* x = static_cast<const T*>(a.inputs[0]);
           if constexpr (training) {
             const Chunks chunks(m.rows, m.channels, size);
-            auto* moments = static_cast<float*>(a.workspace);
             launch("batch_norm_training", statistics_kernel<T, size>, chunks.grid(), a.stream, x,
                    moments, chunks);
-            const Training t{numbers(a, 3), numbers(a, 4), result(a, 1), result(a, 2),
-                             result(a, 3),  result(a, 4),  epsilon,      keep};
-            launch("batch_norm_training", finish_statistics_kernel,
-                   flat_grid(int64_t{m.channels} * kWarp), a.stream, moments, t, chunks);
+            const Training t{numbers(a, 3), numbers(a, 4), result(a, 1),
+                             rest,          result(a, 2),  result(a, 3),
+                             result(a, 4),  o.epsilon,     m.rows > 0 ? o.momentum : 1.0};
+            launch("batch_norm_training", finish_statistics_kernel<T>,
+                   flat_grid(int64_t{m.channels} * kWarp), a.stream, x, moments, t, chunks);
           }
           launch(training ? "batch_norm_training" : "batch_norm_inference",
                  normalise_kernel<T, size>, flat_grid(m.count, size), a.stream, x, numbers(a, 1),
-                 numbers(a, 2), mean, deviation, static_cast<const T*>(added),
+                 numbers(a, 2), mean, rest, deviation, static_cast<const T*>(added),
                  static_cast<T*>(a.outputs[0]), m.count, m.channels, relu);
         });
       },
-      training ? moments_bytes(m) : 0);
+      training ? moments_size + static_cast<size_t>(m.channels) * sizeof(float) : 0);
   made.in_place = {{0, 0, false}};
   if (residual) made.in_place.push_back({0, 5, false});
   return made;
