@@ -12,21 +12,9 @@
 namespace striate::cuda {
 namespace {
 
-__device__ float activate(Activation activation, const StraightActivation& straight, float v) {
-  if (activation == Activation::kSigmoid) return 1 / (1 + expf(-v));
-  if (activation == Activation::kTanh) return tanhf(v);
-  return straight(v);
-}
-
-__device__ float through(Activation activation, const StraightGate& straight, float v, float y) {
-  if (activation == Activation::kSigmoid) return v * (y * (1 - y));
-  if (activation == Activation::kTanh) return v * (1 - y * y);
-  return straight(v, y);
-}
-
 template <class T>
 __global__ void sum_slices_kernel(Destination<T> to, int slices, int64_t columns,
-                                  Activation activation) {
+                                  AnyActivation activation, AnyGate gate) {
   const int64_t i = thread_number();
   if (i >= to.slice_pitch) return;
   float sum = 0;
@@ -45,20 +33,16 @@ __global__ void sum_slices_kernel(Destination<T> to, int slices, int64_t columns
     sum += to_float(to.bias[column]);
   }
   if (to.residual) sum += to_float(to.residual[i]);
-  to.y[i] = from_float<T>(to.gated ? through(activation, to.gate, sum, to_float(to.gated[i]))
-                                   : activate(activation, to.activation, sum));
+  to.y[i] = from_float<T>(to.gated ? gate(sum, to_float(to.gated[i])) : activation(sum));
 }
 
 }  // namespace
 
 template <class T>
 void sum_slices(const char* name, const Destination<T>& to, const SecondPass& pass, void* stream) {
-  Destination<T> all = to;
-  all.activation = {pass.activation, pass.negative_slope};
-  all.gate = StraightGate(pass.gate);
-  launch(name, sum_slices_kernel<T>, flat_grid(to.slice_pitch), stream, all,
+  launch(name, sum_slices_kernel<T>, flat_grid(to.slice_pitch), stream, to,
          static_cast<int>(pass.slices), pass.columns,
-         pass.gate ? pass.gate.activation : pass.activation);
+         AnyActivation(pass.activation, pass.negative_slope), AnyGate(pass.gate));
 }
 
 template void sum_slices(const char*, const Destination<float>&, const SecondPass&, void*);
