@@ -32,19 +32,22 @@ set_target_properties(emulator_runtime PROPERTIES
 
 # The tests hold the runtime themselves, so that they see inside it.
 function(emulator_add_runtime_tests target)
-  set(kernels ${CMAKE_CURRENT_BINARY_DIR}/runtime_kernels.o)
-  add_custom_command(
-    OUTPUT ${kernels}
-    COMMAND ${EMULATOR_NVCC} -std=c++17 -cudart shared --no-compress -lineinfo
-            -gencode arch=compute_80,code=compute_80 -Xcompiler -fPIC
-            -ccbin ${CMAKE_CXX_COMPILER}
-            -c ${CMAKE_CURRENT_SOURCE_DIR}/runtime_kernels.cu -o ${kernels}
-    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/runtime_kernels.cu
-            ${CMAKE_CURRENT_SOURCE_DIR}/runtime_kernels.h
-    VERBATIM)
+  set(objects "")
+  foreach(name runtime_kernels runtime_cub_kernels)
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.o)
+    add_custom_command(
+      OUTPUT ${object}
+      COMMAND ${EMULATOR_NVCC} -std=c++17 -cudart shared --no-compress -lineinfo
+              -gencode arch=compute_80,code=compute_80 -Xcompiler -fPIC
+              -ccbin ${CMAKE_CXX_COMPILER}
+              -c ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cu -o ${object}
+      DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cu ${CMAKE_CURRENT_SOURCE_DIR}/${name}.h
+      VERBATIM)
+    list(APPEND objects ${object})
+  endforeach()
   target_sources(${target} PRIVATE ${runtime_test_sources} $<TARGET_OBJECTS:emulator_calls>
-                 ${kernels})
-  set_source_files_properties(${kernels} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+                 ${objects})
+  set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
   target_include_directories(${target} SYSTEM PRIVATE ${emulator_toolkit}/include)
 endfunction()
 
