@@ -212,16 +212,21 @@ def describe(kernel: Kernel) -> dict:
     stored, loaded = kernel.spills()
     loop = kernel.main_loop()
     counts = mix(loop)
+    loads, stores = (widths(kernel.code, kind) for kind in (GLOBAL_LOADS, GLOBAL_STORES))
     share = lambda kind: round(100 * counts.get(kind, 0) / len(loop), 1) if loop else 0  # noqa: E731
     return {
         "registers": kernel.registers,
         "stack": kernel.stack,
+        "spills": stored + loaded,
         "spill_stores": stored,
         "spill_loads": loaded,
         "instructions": sum(i.is_counted for i in kernel.code),
-        "global_loads": widths(kernel.code, GLOBAL_LOADS),
-        "global_stores": widths(kernel.code, GLOBAL_STORES),
+        "global_loads": loads,
+        "global_stores": stores,
+        "loads_128_bits": loads.get("128", 0),
+        "stores_128_bits": stores.get("128", 0),
         "tensor_core": sum(i.base in ("HMMA", "IMMA") for i in kernel.code),
+        "index_instructions": mix(kernel.code).get("integer", 0),
         "loop": counts,
         "loop_global_loads": widths(loop, GLOBAL_LOADS),
         "loop_shared_loads": widths(loop, {"LDS"}),
