@@ -86,6 +86,7 @@ struct Case {
   bool blocked_inputs = true;  // also try inputs in blocked layouts
   std::string path = "test";   // Problem::path
   kernels::Gate gate = {};     // Problem::gate
+  bool always = false;         // run it on an emulated device too, however large
 
   template <class Options>
   static Case of(std::string operation, Options options, std::vector<Input> inputs,
