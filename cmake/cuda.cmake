@@ -62,7 +62,8 @@ set_target_properties(striate_cuda PROPERTIES
   POSITION_INDEPENDENT_CODE ON INSTALL_RPATH "$ORIGIN"
   CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden)
 target_link_options(striate_cuda PRIVATE -Wl,--no-undefined)
-install(TARGETS striate_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# Optional: `striate` alone may be built and installed where nvcc was found.
+install(TARGETS striate_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} OPTIONAL)
 
 # The runtime that executes the plug-in where there is no GPU; for tests, never installed.
 function(striate_add_emulator)
