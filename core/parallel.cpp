@@ -1,6 +1,7 @@
 #include <sched.h>
 #include <striate/core/error.h>
 #include <striate/core/parallel.h>
+#include <striate/core/run_alone.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -24,9 +25,14 @@ std::atomic<int>& team() {
   return count;
 }
 
+thread_local bool alone = false;
+
 }  // namespace
 
-int threads() { return team().load(std::memory_order_relaxed); }
+RunAlone::RunAlone() : before_(alone) { alone = true; }
+RunAlone::~RunAlone() { alone = before_; }
+
+int threads() { return alone ? 1 : team().load(std::memory_order_relaxed); }
 
 void set_threads(int count) {
   if (count < 1 || count > 4096)

@@ -1,7 +1,9 @@
 #include <striate/layers/model.h>
 
+#include <striate/core/parallel.h>
 #include <striate/kernels/reduce.h>
 #include <striate/kernels/unary.h>
+#include <striate/layers/graph/row_work.h>
 
 #include <algorithm>
 #include <cctype>
@@ -41,6 +43,18 @@ std::string key_of(const std::string& purpose, const std::vector<Type>& x,
       for (int64_t d : type.shape) key += ',' + std::to_string(d);
     }
   return key;
+}
+
+/// Return into how many slices a training step is divided that run side by side: a small network
+/// would spend much of its step waiting at the end of each kernel.
+int slices_of(const ProgramOptions& how, const Shape& x, const std::vector<Value>& means) {
+  constexpr double kSmall = 1e8;      // multiply-adds of a forward pass
+  constexpr int64_t kFewestRows = 8;  // of a slice
+  const int team = threads();
+  if (how.device.type != DeviceType::kCpu || how.same_for_threads || how.check_numerics) return 1;
+  if (team == 1 || x.rank() == 0 || x[0] % team != 0 || x[0] / team < kFewestRows) return 1;
+  const auto work = row_work(means);
+  return work && *work * static_cast<double>(x[0]) <= kSmall ? team : 1;
 }
 
 std::vector<Type> types_of(const std::vector<Tensor>& tensors) {
@@ -238,22 +252,41 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   if (targets.size() != outputs_.size())
     throw ShapeError("the model has " + std::to_string(outputs_.size()) + " outputs",
                      std::to_string(targets.size()) + " targets");
-  Value total;
+  const auto named_layer = [](const char* type, const NamedFunction& named) {
+    return std::make_shared<LayerName>(LayerName{type, named.name});
+  };
+  const auto mean_of = [](const NamedFunction& named, const Value& target, const Value& output) {
+    const Value value = named.function(target, output);
+    return value.shape().rank() > 0 ? apply("reduce_mean", {value}, ReduceOptions{}) : value;
+  };
+  std::vector<Value> means;  // losses, then metrics
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const NamedFunction& named = options.losses[options.losses.size() == 1 ? 0 : i];
-    const LayerScope scope(std::make_shared<LayerName>(LayerName{"Loss", named.name}));
-    Value loss = named.function(targets[i], outputs_[i]);
-    if (loss.shape().rank() > 0) loss = apply("reduce_mean", {loss}, ReduceOptions{});
+    const LayerScope scope(named_layer("Loss", named));
+    means.push_back(mean_of(named, targets[i], outputs_[i]));
+  }
+  for (const NamedFunction& named : options.metrics) {
+    const LayerScope scope(named_layer("Metric", named));
+    means.push_back(mean_of(named, targets[0], outputs_[0]));
+  }
+  if (how.training && how.shards == 1 && !x.empty()) {
+    how.shards = slices_of(how, x[0].shape, means);
+    how.side_by_side = how.shards > 1;
+  }
+  Value total;
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const LayerScope scope(
+        named_layer("Loss", options.losses[options.losses.size() == 1 ? 0 : i]));
+    Value loss = means[i];
     const double weight = (options.loss_weights.empty() ? 1.0 : options.loss_weights[i]) /
                           static_cast<double>(how.shards);
     if (weight != 1) loss = apply("scale", {loss}, UnaryOptions{weight});
     total = total ? apply("add", {total, loss}) : loss;
   }
   std::vector<Value> outputs = {total};
-  for (const NamedFunction& named : options.metrics) {
-    const LayerScope scope(std::make_shared<LayerName>(LayerName{"Metric", named.name}));
-    Value metric = named.function(targets[0], outputs_[0]);
-    if (metric.shape().rank() > 0) metric = apply("reduce_mean", {metric}, ReduceOptions{});
+  for (size_t i = 0; i < options.metrics.size(); ++i) {
+    const LayerScope scope(named_layer("Metric", options.metrics[i]));
+    Value metric = means[outputs_.size() + i];
     if (how.shards > 1)
       metric = apply("scale", {metric}, UnaryOptions{1.0 / static_cast<double>(how.shards)});
     outputs.push_back(metric);

@@ -20,6 +20,7 @@ struct ProgramOptions {
   bool same_for_threads = false;  // only kernels whose bits do not depend on the threads
   bool check_numerics = false;    // look for NaN and infinity after every kernel
   int shards = 1;                 // equal parts of the batch whose gradients are summed by one tree
+  bool side_by_side = false;      // the shards run at once, each on one thread
   /// Says what to prefer for a problem; without it the estimates decide alone.
   std::function<kernels::Preferred(const kernels::Problem&)> prefer = {};
 };

@@ -1,4 +1,5 @@
 #include <striate/core/parallel.h>
+#include <striate/core/run_alone.h>
 #include <striate/layers/graph/program.h>
 #include <striate/layers/graph/report.h>
 #include <striate/layers/initializer.h>
@@ -8,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 namespace striate {
 namespace {
@@ -15,6 +17,7 @@ namespace {
 bool all_finite(const float* data, int64_t count) {
   constexpr uint32_t kExponent = 0x7F800000;  // all ones: NaN or infinity
   uint32_t found = 0;
+#pragma omp simd reduction(| : found)
   for (int64_t i = 0; i < count; ++i) {
     uint32_t bits;
     std::memcpy(&bits, data + i, sizeof bits);
@@ -75,7 +78,11 @@ void Program::compile() {
   for (const Type& type : input_types_) types.push_back(shard_of(type, options_.shards));
   LoweredGraph graph = lower(inputs_, types, outputs_, updates_, options_.training);
   fuse(graph, options_.device, options_.training);
-  Plan plan = make_plan(graph, options_);
+  Plan plan = [&] {
+    std::optional<RunAlone> alone;
+    if (options_.side_by_side) alone.emplace();
+    return make_plan(graph, options_);
+  }();
   labels_.clear();
   for (const auto& node : graph.order) {
     const std::string& name = node->operation->name;
@@ -122,8 +129,11 @@ void Program::compile() {
     problem.device = options_.device;
     problem.threads = threads();
     add_ = kernels::choose(problem).prepared.kernel;
-    plan_.arena_bytes += plan_.gradient_bytes * static_cast<size_t>(bit_width(options_.shards));
+    if (!options_.side_by_side)
+      plan_.arena_bytes += plan_.gradient_bytes * static_cast<size_t>(bit_width(options_.shards));
   }
+  slices_.clear();
+  if (options_.side_by_side) make_slices();
   fed_inputs_.assign(inputs_.size(), nullptr);
   fed_outputs_.assign(outputs_.size(), nullptr);
   seen_versions_.clear();
@@ -177,7 +187,9 @@ void Program::check_finite(const std::vector<Tensor>& outputs, int64_t step) {
   for (size_t i = 0; i < outputs.size(); ++i)
     if (outputs[i].dtype() == DType::kF32 && outputs[i].shape().rank() == 0)
       finite = finite && std::isfinite(scalar(outputs, i));
-  const Fault fault = finite && !options_.check_numerics ? Fault{} : find_nonfinite();
+  const Fault fault = finite && !options_.check_numerics ? Fault{}
+                      : slices_.empty()                  ? find_nonfinite()
+                                                         : find_nonfinite_slice();
   if (finite && fault.place.empty()) return;
   restore_state();
   report_fault(step, fault);
@@ -204,12 +216,14 @@ char* Program::pointer(int index) const {
   const size_t number = static_cast<size_t>(owner.number);
   switch (owner.place) {
     case Place::kArena:
-      return arena_->data() + owner.offset;
+      return arena_->data() + slice_ * slice_bytes_ + owner.offset;
     case Place::kPersistent:
       return static_cast<char*>(persistent_->data()) + owner.offset;
     case Place::kInput:
       return const_cast<char*>(fed_inputs_[number]);
     case Place::kOutput:
+      if (!slices_.empty() && owner.type.shape.rank() == 0)
+        return reinterpret_cast<char*>(const_cast<float*>(&slices_[slice_].scalars[number]));
       return fed_outputs_[number];
     case Place::kVariable:
       return static_cast<char*>(plan_.variables[number]->storage()->data());
@@ -217,6 +231,8 @@ char* Program::pointer(int index) const {
       return static_cast<char*>(plan_.constants[number].data());
     case Place::kStepBlock:
       if (on_device()) return staging_->step_block();
+      if (!slices_.empty())
+        return reinterpret_cast<char*>(const_cast<StepBlock*>(&slices_[slice_].block));
       return reinterpret_cast<char*>(const_cast<StepBlock*>(&block_));
   }
   return nullptr;
@@ -380,7 +396,9 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
   run_prologue();
   if (on_device()) staging_->send(inputs, block);
   const int shards = options_.shards;
-  if (on_device() && shards == 1 && !options_.check_numerics && seconds_.empty()) {
+  if (!slices_.empty()) {
+    run_slices(inputs, outputs, block);
+  } else if (on_device() && shards == 1 && !options_.check_numerics && seconds_.empty()) {
     feed(inputs, outputs, 0);
     replay(outputs, block.step);
   } else {
@@ -395,7 +413,7 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
     if (on_device()) receive();
   }
   if (on_device()) hand_out(outputs);
-  for (size_t i = 0; shards > 1 && i < outputs.size(); ++i)
+  for (size_t i = 0; shards > 1 && slices_.empty() && i < outputs.size(); ++i)
     if (outputs[i].shape().rank() == 0) {
       const auto sum = static_cast<float>(sums_[i]);
       backend(outputs[i].device().type)
@@ -505,7 +523,9 @@ Program::Memory Program::memory() const {
     for (int output : step.outputs) use(output);
     use(step.workspace);
   }
-  if (add_) memory.used += plan_.gradient_bytes * static_cast<size_t>(bit_width(options_.shards));
+  memory.used += slice_bytes_ * (slices_.empty() ? 0 : slices_.size() - 1);
+  if (add_ && slices_.empty())
+    memory.used += plan_.gradient_bytes * static_cast<size_t>(bit_width(options_.shards));
   memory.gradients = plan_.gradient_bytes;
   memory.persistent = plan_.persistent_bytes;
   for (const PlanValue& value : plan_.values)

@@ -101,6 +101,12 @@ class Program {
   void replay(const std::vector<Tensor>& outputs, int64_t step);
   void receive();
   void hand_out(const std::vector<Tensor>& outputs) const;
+  void make_slices();
+  void bind_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs);
+  void run_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+                  const StepBlock& block);
+  void sum_slices();
+  Fault find_nonfinite_slice();
   [[noreturn]] void report_fault(int64_t step, Fault fault);
 
   struct Bound {
@@ -109,6 +115,14 @@ class Program {
     void* workspace = nullptr;
   };
   void bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound);
+
+  /// A shard that runs beside the others: it has kernels and a part of the arena of its own.
+  struct Slice {
+    std::vector<std::unique_ptr<kernels::Kernel>> kernels;  // none for the first: those of the plan
+    std::vector<Bound> bound;
+    std::vector<float> scalars;  // outputs of rank 0
+    StepBlock block;
+  };
 
   struct LabelCheck {
     size_t input;
@@ -135,6 +149,10 @@ class Program {
   char* bound_arena_ = nullptr;
   std::vector<double> seconds_;           // shortest run of each step, while `profile` runs
   std::unique_ptr<kernels::Kernel> add_;  // of two gradient regions, when there are shards
+  std::vector<Slice> slices_;
+  size_t slice_ = 0;              // to which `pointer` points
+  size_t slice_bytes_ = 0;        // of the arena
+  std::vector<const void*> fed_;  // the tensors that the slices are bound to
   StepBlock block_;
   std::unique_ptr<Staging> staging_;      // on a device
   std::unique_ptr<Recording> recording_;  // of a whole step

@@ -1,0 +1,90 @@
+"""Tests of small networks whose step runs in slices of the batch, side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import striate as st
+from small_model import compiled, pictures, small
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = st.threads()
+    st.set_threads(2)
+    yield
+    st.set_threads(before)
+
+
+def rows_of(model, batch=24):
+    """Return the rows that the first kernel of a training step works on."""
+    text = model.explain(batch, purpose="train")[0]["values"][0]
+    return int(text[1:].split(",")[0])
+
+
+def trained(steps=5, count=24, **options):
+    x, y = pictures(count)
+    model = compiled(small(norm=False, dropout=0.3), st.SGD(0.1, momentum=0.9), **options)
+    step = model.train_step()
+    losses = [float(step(x, y)) for _ in range(steps)]
+    return model, losses
+
+
+def test_slices_are_the_same_step():
+    model, losses = trained()
+    whole, expected = trained(deterministic="threads")
+    assert rows_of(model) == 12 and rows_of(whole) == 24
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    for ours, theirs in zip(model.get_weights(), whole.get_weights()):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    again, _ = trained()
+    for first, second in zip(model.get_weights(), again.get_weights()):
+        assert first.tobytes() == second.tobytes()
+    x, y = pictures(24)
+    assert model.evaluate(x, y) == pytest.approx(whole.evaluate(x, y), rel=1e-4)
+
+
+def test_metrics_are_of_the_whole_batch():
+    x, y = pictures(24)
+    seen = []
+    for deterministic in (True, "threads"):
+        model = compiled(small(norm=False), st.SGD(0.0), deterministic=deterministic)
+        seen.append(model.fit(x, y, epochs=1, batch_size=24, verbose=0).history)
+    assert seen[0]["accuracy"] == pytest.approx(seen[1]["accuracy"])
+    assert seen[0]["loss"] == pytest.approx(seen[1]["loss"], rel=1e-5)
+
+
+def test_what_mixes_rows_runs_whole():
+    model = compiled(small(norm=False))
+    assert rows_of(model, 24) == 12
+    assert rows_of(model, 25) == 25  # no even halves
+    assert rows_of(model, 14) == 14  # too few rows
+    assert rows_of(compiled(small(norm=True))) == 24
+
+    model = small(norm=False)
+    model.compile(st.SGD(0.1), lambda y, p: st.ops.reduce_sum(st.ops.square(y - p)))
+    assert model.explain(24, purpose="train")[0]["values"][0].startswith("[24")
+    model = small(norm=False)
+    model.compile(st.SGD(0.1), lambda y, p: st.ops.reduce_mean(p - st.ops.reduce_mean(p, axes=[0])))
+    assert model.explain(24, purpose="train")[0]["values"][0].startswith("[24")
+
+
+def test_a_fault_in_any_slice_is_found_and_changes_nothing():
+    for row in (2, 20):
+        x, y = pictures(24)
+        x[row] = 3e38
+        model = compiled(small(norm=False), st.SGD(0.1))
+        before = [weight.copy() for weight in model.get_weights()]
+        with pytest.raises(st.NumericsError, match="conv2d"):
+            model.train_step()(x, y)
+        for ours, kept in zip(model.get_weights(), before):
+            assert ours.tobytes() == kept.tobytes()
+
+
+def test_memory_is_planned_and_profiled():
+    model = compiled(small(norm=False))
+    memory = model.memory(24, purpose="train")
+    assert 0 < memory["used"] <= memory["planned"]
+    x, y = pictures(24)
+    rows = model.profile(x, y, rounds=2)
+    assert all(0 <= row["microseconds"] < 1e6 for row in rows if not row["once"])
