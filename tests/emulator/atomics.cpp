@@ -128,10 +128,14 @@ void atomic(Warp& warp, const Instruction& i) {
 template <class T, class Op>
 Handler in_space(Space space) {
   switch (space) {
-    case Space::kGlobal: return atomic<T, Op, Space::kGlobal>;
-    case Space::kShared: return atomic<T, Op, Space::kShared>;
-    case Space::kGeneric: return atomic<T, Op, Space::kGeneric>;
-    default: return nullptr;
+    case Space::kGlobal:
+      return atomic<T, Op, Space::kGlobal>;
+    case Space::kShared:
+      return atomic<T, Op, Space::kShared>;
+    case Space::kGeneric:
+      return atomic<T, Op, Space::kGeneric>;
+    default:
+      return nullptr;
   }
 }
 
@@ -139,24 +143,36 @@ template <class Op>
 Handler for_integer(Type type, Space space) {
   switch (type) {
     case Type::kU32:
-    case Type::kB32: return in_space<u32, Op>(space);
-    case Type::kS32: return in_space<i32, Op>(space);
+    case Type::kB32:
+      return in_space<u32, Op>(space);
+    case Type::kS32:
+      return in_space<i32, Op>(space);
     case Type::kU64:
-    case Type::kB64: return in_space<u64, Op>(space);
-    case Type::kS64: return in_space<i64, Op>(space);
-    default: return nullptr;
+    case Type::kB64:
+      return in_space<u64, Op>(space);
+    case Type::kS64:
+      return in_space<i64, Op>(space);
+    default:
+      return nullptr;
   }
 }
 
 Handler for_add(Type type, Space space) {
   switch (type) {
-    case Type::kF32: return in_space<u32, AddFloat>(space);
-    case Type::kF64: return in_space<u64, AddDouble>(space);
-    case Type::kF16: return in_space<u16, AddHalf>(space);
-    case Type::kBf16: return in_space<u16, AddBfloat>(space);
-    case Type::kF16x2: return in_space<u32, Pair<AddHalf>>(space);
-    case Type::kBf16x2: return in_space<u32, Pair<AddBfloat>>(space);
-    default: return for_integer<Add>(type, space);
+    case Type::kF32:
+      return in_space<u32, AddFloat>(space);
+    case Type::kF64:
+      return in_space<u64, AddDouble>(space);
+    case Type::kF16:
+      return in_space<u16, AddHalf>(space);
+    case Type::kBf16:
+      return in_space<u16, AddBfloat>(space);
+    case Type::kF16x2:
+      return in_space<u32, Pair<AddHalf>>(space);
+    case Type::kBf16x2:
+      return in_space<u32, Pair<AddBfloat>>(space);
+    default:
+      return for_integer<Add>(type, space);
   }
 }
 

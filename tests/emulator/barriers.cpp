@@ -19,7 +19,8 @@ void write_result(Warp& warp, const Group& group, const Instruction& i, const Ba
   const u32 reduction = i.data[0];
   if (reduction == kNone) return;
   if (reduction == kCount) {
-    each_lane(group.mask, [&](u32 lane) { warp.row<u32>(i.operand[2])[lane] = barrier.population; });
+    each_lane(group.mask,
+              [&](u32 lane) { warp.row<u32>(i.operand[2])[lane] = barrier.population; });
     return;
   }
   const bool all = barrier.population == barrier.arrived;
@@ -55,7 +56,8 @@ void arrive(Warp& warp, const Instruction& i, u32 number, u32 mask) {
   if (i.data[1] & kCounted) {
     const u32 count = warp.row<u32>(i.operand[1])[first];
     if (count == 0 || count % kLanes) {
-      fault(warp, i, kIllegalInstruction, first, "a barrier's thread count must be a multiple of 32");
+      fault(warp, i, kIllegalInstruction, first,
+            "a barrier's thread count must be a multiple of 32");
     }
     barrier.expected = count;
   } else {

@@ -215,7 +215,7 @@ struct FindNth {
   }
 };
 
-// ---- Selection ------------------------------------------------------------------------------------
+// ---- Selection ----------------------------------------------------------------------------------
 
 template <class Op>
 void combine_predicates(Warp& warp, const Instruction& i) {
@@ -260,15 +260,22 @@ template <class Op>
 Handler shift_handler(Type type) {
   switch (type) {
     case Type::kB16:
-    case Type::kU16: return map_lanes<Op, u16, u16, u32>;
-    case Type::kS16: return map_lanes<Op, i16, i16, u32>;
+    case Type::kU16:
+      return map_lanes<Op, u16, u16, u32>;
+    case Type::kS16:
+      return map_lanes<Op, i16, i16, u32>;
     case Type::kB32:
-    case Type::kU32: return map_lanes<Op, u32, u32, u32>;
-    case Type::kS32: return map_lanes<Op, i32, i32, u32>;
+    case Type::kU32:
+      return map_lanes<Op, u32, u32, u32>;
+    case Type::kS32:
+      return map_lanes<Op, i32, i32, u32>;
     case Type::kB64:
-    case Type::kU64: return map_lanes<Op, u64, u64, u32>;
-    case Type::kS64: return map_lanes<Op, i64, i64, u32>;
-    default: return nullptr;
+    case Type::kU64:
+      return map_lanes<Op, u64, u64, u32>;
+    case Type::kS64:
+      return map_lanes<Op, i64, i64, u32>;
+    default:
+      return nullptr;
   }
 }
 
@@ -324,11 +331,20 @@ bool select_permute(Selection& s, Instruction& out) {
 bool select_extract(Selection& s, Instruction& out) {
   const Type type = s.take_type();
   switch (type) {
-    case Type::kU32: out.execute = map_lanes<ExtractField, u32, u32, u32, u32>; break;
-    case Type::kS32: out.execute = map_lanes<ExtractField, i32, i32, u32, u32>; break;
-    case Type::kU64: out.execute = map_lanes<ExtractField, u64, u64, u32, u32>; break;
-    case Type::kS64: out.execute = map_lanes<ExtractField, i64, i64, u32, u32>; break;
-    default: return false;
+    case Type::kU32:
+      out.execute = map_lanes<ExtractField, u32, u32, u32, u32>;
+      break;
+    case Type::kS32:
+      out.execute = map_lanes<ExtractField, i32, i32, u32, u32>;
+      break;
+    case Type::kU64:
+      out.execute = map_lanes<ExtractField, u64, u64, u32, u32>;
+      break;
+    case Type::kS64:
+      out.execute = map_lanes<ExtractField, i64, i64, u32, u32>;
+      break;
+    default:
+      return false;
   }
   same_operands(s, out, type, 1);
   out.operand[2] = s.source(2, 4);
@@ -338,9 +354,12 @@ bool select_extract(Selection& s, Instruction& out) {
 
 bool select_insert(Selection& s, Instruction& out) {
   const Type type = s.take_type();
-  if (type == Type::kB32) out.execute = map_lanes<InsertField, u32, u32, u32, u32, u32>;
-  else if (type == Type::kB64) out.execute = map_lanes<InsertField, u64, u64, u64, u32, u32>;
-  else return false;
+  if (type == Type::kB32)
+    out.execute = map_lanes<InsertField, u32, u32, u32, u32, u32>;
+  else if (type == Type::kB64)
+    out.execute = map_lanes<InsertField, u64, u64, u64, u32, u32>;
+  else
+    return false;
   same_operands(s, out, type, 2);
   out.operand[3] = s.source(3, 4);
   out.operand[4] = s.source(4, 4);
@@ -351,18 +370,24 @@ bool select_insert(Selection& s, Instruction& out) {
 template <class Op>
 bool select_count(Selection& s, Instruction& out) {
   const Type type = s.take_type();
-  if (type == Type::kB32) out.execute = map_lanes<Op, u32, u32>;
-  else if (type == Type::kB64) out.execute = map_lanes<Op, u32, u64>;
-  else return false;
+  if (type == Type::kB32)
+    out.execute = map_lanes<Op, u32, u32>;
+  else if (type == Type::kB64)
+    out.execute = map_lanes<Op, u32, u64>;
+  else
+    return false;
   out.operand = {s.destination(0, 4), s.source(1, type)};
   return true;
 }
 
 bool select_reverse(Selection& s, Instruction& out) {
   const Type type = s.take_type();
-  if (type == Type::kB32) out.execute = map_lanes<Reverse, u32, u32>;
-  else if (type == Type::kB64) out.execute = map_lanes<Reverse, u64, u64>;
-  else return false;
+  if (type == Type::kB32)
+    out.execute = map_lanes<Reverse, u32, u32>;
+  else if (type == Type::kB64)
+    out.execute = map_lanes<Reverse, u64, u64>;
+  else
+    return false;
   same_operands(s, out, type, 1);
   return true;
 }
@@ -370,11 +395,16 @@ bool select_reverse(Selection& s, Instruction& out) {
 template <class Op>
 Handler find_handler(Type type) {
   switch (type) {
-    case Type::kU32: return map_lanes<Op, u32, u32>;
-    case Type::kS32: return map_lanes<Op, u32, i32>;
-    case Type::kU64: return map_lanes<Op, u32, u64>;
-    case Type::kS64: return map_lanes<Op, u32, i64>;
-    default: return nullptr;
+    case Type::kU32:
+      return map_lanes<Op, u32, u32>;
+    case Type::kS32:
+      return map_lanes<Op, u32, i32>;
+    case Type::kU64:
+      return map_lanes<Op, u32, u64>;
+    case Type::kS64:
+      return map_lanes<Op, u32, i64>;
+    default:
+      return nullptr;
   }
 }
 
@@ -391,8 +421,8 @@ bool select_mask(Selection& s, Instruction& out) {
   const bool clamp = s.take("clamp");
   if (!clamp && !s.take("wrap")) return false;
   if (s.take_type() != Type::kB32) return false;
-  out.execute = clamp ? map_lanes<BitMask<true>, u32, u32, u32>
-                      : map_lanes<BitMask<false>, u32, u32, u32>;
+  out.execute =
+      clamp ? map_lanes<BitMask<true>, u32, u32, u32> : map_lanes<BitMask<false>, u32, u32, u32>;
   same_operands(s, out, Type::kB32, 2);
   return true;
 }
@@ -402,11 +432,11 @@ bool select_extend(Selection& s, Instruction& out) {
   if (!clamp && !s.take("wrap")) return false;
   const Type type = s.take_type();
   if (type == Type::kU32) {
-    out.execute = clamp ? map_lanes<Extend<true>, u32, u32, u32>
-                        : map_lanes<Extend<false>, u32, u32, u32>;
+    out.execute =
+        clamp ? map_lanes<Extend<true>, u32, u32, u32> : map_lanes<Extend<false>, u32, u32, u32>;
   } else if (type == Type::kS32) {
-    out.execute = clamp ? map_lanes<Extend<true>, i32, i32, u32>
-                        : map_lanes<Extend<false>, i32, i32, u32>;
+    out.execute =
+        clamp ? map_lanes<Extend<true>, i32, i32, u32> : map_lanes<Extend<false>, i32, i32, u32>;
   } else {
     return false;
   }

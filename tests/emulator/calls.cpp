@@ -179,8 +179,8 @@ void append_moves(std::vector<u32>& list, Selection& s, const Parts& parts, u32 
   }
   list.push_back(static_cast<u32>(std::min(parts.result_count, results.size())));
   for (size_t k = 0; k < parts.result_count && k < results.size(); ++k) {
-    list.insert(list.end(), {s.parameter(parts.results, k), results[k],
-                             s.parameter_bytes(parts.results, k)});
+    list.insert(list.end(),
+                {s.parameter(parts.results, k), results[k], s.parameter_bytes(parts.results, k)});
   }
 }
 

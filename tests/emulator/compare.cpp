@@ -20,20 +20,34 @@ template <Comparison comparison, class T>
 bool compare(T a, T b) {
   const bool unordered = a != a || b != b;
   switch (comparison) {
-    case kEq: return a == b;
-    case kNe: return a != b && !unordered;
-    case kLt: return a < b;
-    case kLe: return a <= b;
-    case kGt: return a > b;
-    case kGe: return a >= b;
-    case kEqu: return a == b || unordered;
-    case kNeu: return a != b;
-    case kLtu: return !(a >= b);
-    case kLeu: return !(a > b);
-    case kGtu: return !(a <= b);
-    case kGeu: return !(a < b);
-    case kNum: return !unordered;
-    default: return unordered;
+    case kEq:
+      return a == b;
+    case kNe:
+      return a != b && !unordered;
+    case kLt:
+      return a < b;
+    case kLe:
+      return a <= b;
+    case kGt:
+      return a > b;
+    case kGe:
+      return a >= b;
+    case kEqu:
+      return a == b || unordered;
+    case kNeu:
+      return a != b;
+    case kLtu:
+      return !(a >= b);
+    case kLeu:
+      return !(a > b);
+    case kGtu:
+      return !(a <= b);
+    case kGeu:
+      return !(a < b);
+    case kNum:
+      return !unordered;
+    default:
+      return unordered;
   }
 }
 
@@ -45,9 +59,7 @@ struct As {
 };
 struct AsFlushed {
   using Row = u32;
-  static float value(u32 x) {
-    return bits_as<float>(x & 0x7f800000u ? x : x & 0x80000000u);
-  }
+  static float value(u32 x) { return bits_as<float>(x & 0x7f800000u ? x : x & 0x80000000u); }
 };
 struct AsHalf {
   using Row = u16;
@@ -64,59 +76,16 @@ struct AsPart {
 };
 
 template <Comparison comparison, class Reader>
-u32 compare_rows(const Warp& warp, u32 a_row, u32 b_row) {
-  const auto* a = warp.row<const typename Reader::Row>(a_row);
-  const auto* b = warp.row<const typename Reader::Row>(b_row);
+u32 compare_rows(const Warp& warp, const Instruction& i) {
+  const auto* a = warp.row<const typename Reader::Row>(i.operand[2]);
+  const auto* b = warp.row<const typename Reader::Row>(i.operand[3]);
+  using Value = decltype(Reader::value(a[0]));
   u32 bits = 0;
   for (u32 lane = 0; lane < kLanes; ++lane) {
-    const bool holds =
-        compare<comparison, decltype(Reader::value(a[0]))>(Reader::value(a[lane]),
-                                                           Reader::value(b[lane]));
+    const bool holds = compare<comparison, Value>(Reader::value(a[lane]), Reader::value(b[lane]));
     bits |= static_cast<u32>(holds) << lane;
   }
   return bits;
-}
-
-using Comparer = u32 (*)(const Warp&, u32, u32);
-
-template <class Reader, size_t... K>
-Comparer choose(u32 comparison, std::index_sequence<K...>) {
-  static constexpr Comparer table[] = {compare_rows<static_cast<Comparison>(K), Reader>...};
-  return table[comparison];
-}
-template <class Reader>
-Comparer choose(u32 comparison) {
-  return choose<Reader>(comparison, std::make_index_sequence<kComparisons>{});
-}
-
-/// One compare function for each of the two results of a pair type; both null if not known.
-struct Comparers {
-  Comparer low = nullptr, high = nullptr;
-};
-
-Comparers comparers_for(Type type, u32 comparison, bool flushes) {
-  switch (type) {
-    case Type::kB16:
-    case Type::kU16: return {choose<As<u16>>(comparison), nullptr};
-    case Type::kS16: return {choose<As<i16>>(comparison), nullptr};
-    case Type::kB32:
-    case Type::kU32: return {choose<As<u32>>(comparison), nullptr};
-    case Type::kS32: return {choose<As<i32>>(comparison), nullptr};
-    case Type::kB64:
-    case Type::kU64: return {choose<As<u64>>(comparison), nullptr};
-    case Type::kS64: return {choose<As<i64>>(comparison), nullptr};
-    case Type::kF32:
-      if (flushes) return {choose<AsFlushed>(comparison), nullptr};
-      return {choose<As<float>>(comparison), nullptr};
-    case Type::kF64: return {choose<As<double>>(comparison), nullptr};
-    case Type::kF16: return {choose<AsHalf>(comparison), nullptr};
-    case Type::kBf16: return {choose<AsBfloat>(comparison), nullptr};
-    case Type::kF16x2:
-      return {choose<AsPart<AsHalf, 0>>(comparison), choose<AsPart<AsHalf, 16>>(comparison)};
-    case Type::kBf16x2:
-      return {choose<AsPart<AsBfloat, 0>>(comparison), choose<AsPart<AsBfloat, 16>>(comparison)};
-    default: return {};
-  }
 }
 
 /// Consume the comparison; `lo ls hi hs` are the unsigned ones. kComparisons if there is none.
@@ -131,7 +100,6 @@ u32 take_comparison(Selection& s) {
   return kComparisons;
 }
 
-/// `ne` of integers has no unordered case; the float one is ordered.
 enum Combine : u32 { kNone, kAnd, kOr, kXor };
 
 u32 take_combine(Selection& s) {
@@ -142,128 +110,182 @@ u32 take_combine(Selection& s) {
 
 u32 combine(u32 how, u32 bits, u32 other) {
   switch (how) {
-    case kAnd: return bits & other;
-    case kOr: return bits | other;
-    case kXor: return bits ^ other;
-    default: return bits;
+    case kAnd:
+      return bits & other;
+    case kOr:
+      return bits | other;
+    case kXor:
+      return bits ^ other;
+    default:
+      return bits;
   }
 }
 
-// A comparer does not fit into an instruction's data, so that it is a template argument of the
-// handler by way of a table of all comparers: their addresses are kept in `list` as two words each.
-Comparer comparer_of(const u32* words) {
-  return reinterpret_cast<Comparer>(u64{words[0]} | u64{words[1]} << 32);
-}
-void append(std::vector<u32>& words, Comparer comparer) {
-  const u64 address = reinterpret_cast<u64>(comparer);
-  words.push_back(static_cast<u32>(address));
-  words.push_back(static_cast<u32>(address >> 32));
-}
+// All forms share their operands: p or d, q, a, b, c; data[0]: Combine.
 
-// ---- setp -----------------------------------------------------------------------------------------
-
-/// operand: p, q, a, b, c; data[0]: Combine; data[1]: 1 if q is wanted.
+/// data[1]: 1 if q is wanted.
+template <Comparison comparison, class Reader>
 void set_predicates(Warp& warp, const Instruction& i) {
-  const u32 bits = comparer_of(i.list)(warp, i.operand[2], i.operand[3]);
+  const u32 bits = compare_rows<comparison, Reader>(warp, i);
   const u32 other = warp.predicate(i.operand[4]);
   if (i.data[1]) set_predicate(warp, i.operand[1], combine(i.data[0], ~bits, other));
   set_predicate(warp, i.operand[0], combine(i.data[0], bits, other));
 }
 
 /// p and q are the results of the two halves.
-void set_pair(Warp& warp, const Instruction& i) {
-  const u32 low = comparer_of(i.list)(warp, i.operand[2], i.operand[3]);
-  const u32 high = comparer_of(i.list + 2)(warp, i.operand[2], i.operand[3]);
+template <Comparison comparison, class Half>
+void set_predicate_pair(Warp& warp, const Instruction& i) {
+  const u32 low = compare_rows<comparison, AsPart<Half, 0>>(warp, i);
+  const u32 high = compare_rows<comparison, AsPart<Half, 16>>(warp, i);
   const u32 other = warp.predicate(i.operand[4]);
   set_predicate(warp, i.operand[0], combine(i.data[0], low, other));
   set_predicate(warp, i.operand[1], combine(i.data[0], high, other));
 }
 
-bool read_comparison(Selection& s, Instruction& out, Comparers& comparers, Type& type,
-                     bool with_result_type, Type& result) {
-  const u32 comparison = take_comparison(s);
-  out.data[0] = take_combine(s);
-  const bool flushes = s.take("ftz");
-  if (with_result_type) result = s.take_type();
-  type = s.take_type();
-  if (comparison == kComparisons) return false;
-  comparers = comparers_for(type, comparison, flushes);
-  std::vector<u32> words;
-  append(words, comparers.low);
-  append(words, comparers.high);
-  out.list = s.keep(std::move(words));
-  return comparers.low != nullptr;
-}
-
-bool select_setp(Selection& s, Instruction& out) {
-  Comparers comparers;
-  Type type, none;
-  if (!read_comparison(s, out, comparers, type, false, none)) return false;
-  const bool second = s.elements(0) > 1;
-  out.operand[0] = s.destination_predicate(0, 0);
-  if (second) out.operand[1] = s.destination_predicate(0, 1);
-  out.operand[2] = s.source(1, type);
-  out.operand[3] = s.source(2, type);
-  if (out.data[0] != kNone) out.operand[4] = s.source_predicate(3);
-  out.data[1] = second ? 1 : 0;
-  if (comparers.high && !second) return false;
-  out.execute = comparers.high ? set_pair : set_predicates;
-  return true;
-}
-
-// ---- set ------------------------------------------------------------------------------------------
-
-/// operand: d, -, a, b, c; data[1]: value of true.
-template <class T>
+/// data[1]: value of true.
+template <Comparison comparison, class Reader, class T>
 void set_value(Warp& warp, const Instruction& i) {
-  const u32 bits = combine(i.data[0], comparer_of(i.list)(warp, i.operand[2], i.operand[3]),
-                           warp.predicate(i.operand[4]));
+  const u32 bits =
+      combine(i.data[0], compare_rows<comparison, Reader>(warp, i), warp.predicate(i.operand[4]));
   T* d = warp.row<T>(i.operand[0]);
   each_lane(warp.mask,
             [&](u32 lane) { d[lane] = bits >> lane & 1 ? static_cast<T>(i.data[1]) : T{0}; });
 }
 
+template <Comparison comparison, class Half>
 void set_value_pair(Warp& warp, const Instruction& i) {
   const u32 other = warp.predicate(i.operand[4]);
-  const u32 low =
-      combine(i.data[0], comparer_of(i.list)(warp, i.operand[2], i.operand[3]), other);
-  const u32 high =
-      combine(i.data[0], comparer_of(i.list + 2)(warp, i.operand[2], i.operand[3]), other);
+  const u32 low = combine(i.data[0], compare_rows<comparison, AsPart<Half, 0>>(warp, i), other);
+  const u32 high = combine(i.data[0], compare_rows<comparison, AsPart<Half, 16>>(warp, i), other);
   u32* d = warp.row<u32>(i.operand[0]);
   each_lane(warp.mask, [&](u32 lane) {
     d[lane] = (low >> lane & 1 ? i.data[1] : 0) | (high >> lane & 1 ? i.data[1] << 16 : 0);
   });
 }
 
-bool select_set(Selection& s, Instruction& out) {
-  Comparers comparers;
-  Type type, result = Type::kNone;
-  if (!read_comparison(s, out, comparers, type, true, result)) return false;
-  const bool pair = comparers.high != nullptr;
-  switch (result) {
+/// Handlers of one comparison of one type: for setp, and for set with 16- and 32-bit results.
+struct Handlers {
+  Handler predicates = nullptr, value_16 = nullptr, value_32 = nullptr;
+};
+
+template <Comparison comparison, class Reader>
+constexpr Handlers kSingle = {set_predicates<comparison, Reader>,
+                              set_value<comparison, Reader, u16>,
+                              set_value<comparison, Reader, u32>};
+template <Comparison comparison, class Half>
+constexpr Handlers kPair = {set_predicate_pair<comparison, Half>, nullptr,
+                            set_value_pair<comparison, Half>};
+
+template <class Reader, size_t... K>
+Handlers single(u32 comparison, std::index_sequence<K...>) {
+  static constexpr Handlers table[] = {kSingle<static_cast<Comparison>(K), Reader>...};
+  return table[comparison];
+}
+template <class Half, size_t... K>
+Handlers pair(u32 comparison, std::index_sequence<K...>) {
+  static constexpr Handlers table[] = {kPair<static_cast<Comparison>(K), Half>...};
+  return table[comparison];
+}
+
+Handlers handlers_for(Type type, u32 comparison, bool flushes) {
+  constexpr auto all = std::make_index_sequence<kComparisons>{};
+  switch (type) {
+    case Type::kB16:
     case Type::kU16:
-    case Type::kS16: out.data[1] = 0xffff; break;
+      return single<As<u16>>(comparison, all);
+    case Type::kS16:
+      return single<As<i16>>(comparison, all);
+    case Type::kB32:
     case Type::kU32:
-    case Type::kS32: out.data[1] = pair ? 0xffff : 0xffffffffu; break;
-    case Type::kF32: out.data[1] = 0x3f800000u; break;
+      return single<As<u32>>(comparison, all);
+    case Type::kS32:
+      return single<As<i32>>(comparison, all);
+    case Type::kB64:
+    case Type::kU64:
+      return single<As<u64>>(comparison, all);
+    case Type::kS64:
+      return single<As<i64>>(comparison, all);
+    case Type::kF32:
+      return flushes ? single<AsFlushed>(comparison, all) : single<As<float>>(comparison, all);
+    case Type::kF64:
+      return single<As<double>>(comparison, all);
     case Type::kF16:
-    case Type::kF16x2: out.data[1] = 0x3c00; break;
+      return single<AsHalf>(comparison, all);
     case Type::kBf16:
-    case Type::kBf16x2: out.data[1] = 0x3f80; break;
-    default: return false;
+      return single<AsBfloat>(comparison, all);
+    case Type::kF16x2:
+      return pair<AsHalf>(comparison, all);
+    case Type::kBf16x2:
+      return pair<AsBfloat>(comparison, all);
+    default:
+      return {};
   }
-  const u32 bytes = type_bytes(result);
-  if (pair && bytes != 4) return false;
-  out.operand[0] = s.destination(0, bytes);
+}
+
+bool is_pair(Type type) { return type == Type::kF16x2 || type == Type::kBf16x2; }
+
+void comparison_operands(Selection& s, Instruction& out, Type type) {
   out.operand[2] = s.source(1, type);
   out.operand[3] = s.source(2, type);
   if (out.data[0] != kNone) out.operand[4] = s.source_predicate(3);
-  if (pair) out.execute = set_value_pair;
-  else out.execute = bytes == 2 ? set_value<u16> : set_value<u32>;
+}
+
+bool select_setp(Selection& s, Instruction& out) {
+  const u32 comparison = take_comparison(s);
+  if (comparison == kComparisons) return false;
+  out.data[0] = take_combine(s);
+  const bool flushes = s.take("ftz");
+  const Type type = s.take_type();
+  const bool second = s.elements(0) > 1;
+  if (is_pair(type) && !second) return false;
+  out.execute = handlers_for(type, comparison, flushes).predicates;
+  if (!out.execute) return false;
+  out.operand[0] = s.destination_predicate(0, 0);
+  if (second) out.operand[1] = s.destination_predicate(0, 1);
+  out.data[1] = second ? 1 : 0;
+  comparison_operands(s, out, type);
   return true;
 }
 
-// ---- selp, slct -----------------------------------------------------------------------------------
+/// What `set` writes for true in each half or word; 0 if the type cannot be a result.
+u32 value_of_true(Type result, bool pair) {
+  switch (result) {
+    case Type::kU16:
+    case Type::kS16:
+      return 0xffff;
+    case Type::kU32:
+    case Type::kS32:
+      return pair ? 0xffff : 0xffffffffu;
+    case Type::kF32:
+      return 0x3f800000u;
+    case Type::kF16:
+    case Type::kF16x2:
+      return 0x3c00;
+    case Type::kBf16:
+    case Type::kBf16x2:
+      return 0x3f80;
+    default:
+      return 0;
+  }
+}
+
+bool select_set(Selection& s, Instruction& out) {
+  const u32 comparison = take_comparison(s);
+  if (comparison == kComparisons) return false;
+  out.data[0] = take_combine(s);
+  const bool flushes = s.take("ftz");
+  const Type result = s.take_type(), type = s.take_type();
+  out.data[1] = value_of_true(result, is_pair(type));
+  if (!out.data[1]) return false;
+  const Handlers handlers = handlers_for(type, comparison, flushes);
+  out.execute = type_bytes(result) == 2 ? handlers.value_16 : handlers.value_32;
+  if (!out.execute) return false;
+  out.operand[0] = s.destination(0, type_bytes(result));
+  comparison_operands(s, out, type);
+  return true;
+}
+
+// ---- selp, slct ---------------------------------------------------------------------------------
 
 template <class T>
 void choose_by_predicate(Warp& warp, const Instruction& i) {
@@ -281,10 +303,17 @@ void choose_by_predicate(Warp& warp, const Instruction& i) {
 bool select_selp(Selection& s, Instruction& out) {
   const Type type = s.take_type();
   switch (type_bytes(type)) {
-    case 2: out.execute = choose_by_predicate<u16>; break;
-    case 4: out.execute = choose_by_predicate<u32>; break;
-    case 8: out.execute = choose_by_predicate<u64>; break;
-    default: return false;
+    case 2:
+      out.execute = choose_by_predicate<u16>;
+      break;
+    case 4:
+      out.execute = choose_by_predicate<u32>;
+      break;
+    case 8:
+      out.execute = choose_by_predicate<u64>;
+      break;
+    default:
+      return false;
   }
   same_operands(s, out, type, 2);
   out.operand[3] = s.source_predicate(3);
@@ -309,18 +338,19 @@ bool select_slct(Selection& s, Instruction& out) {
   const bool whole = by == Type::kS32;
   switch (type_bytes(type)) {
     case 2:
-      out.execute = whole ? map_lanes<BySign, u16, u16, u16, i32>
-                          : map_lanes<BySign, u16, u16, u16, float>;
+      out.execute =
+          whole ? map_lanes<BySign, u16, u16, u16, i32> : map_lanes<BySign, u16, u16, u16, float>;
       break;
     case 4:
-      out.execute = whole ? map_lanes<BySign, u32, u32, u32, i32>
-                          : map_lanes<BySign, u32, u32, u32, float>;
+      out.execute =
+          whole ? map_lanes<BySign, u32, u32, u32, i32> : map_lanes<BySign, u32, u32, u32, float>;
       break;
     case 8:
-      out.execute = whole ? map_lanes<BySign, u64, u64, u64, i32>
-                          : map_lanes<BySign, u64, u64, u64, float>;
+      out.execute =
+          whole ? map_lanes<BySign, u64, u64, u64, i32> : map_lanes<BySign, u64, u64, u64, float>;
       break;
-    default: return false;
+    default:
+      return false;
   }
   same_operands(s, out, type, 2);
   out.operand[3] = s.source(3, by);

@@ -19,8 +19,8 @@ void jump_by_table(Warp& warp, const Instruction& i) {
   u32 same = 0;
   each_lane(warp.mask, [&](u32 lane) { same |= (index[lane] == index[first]) << lane; });
   if (index[first] >= i.data[0]) {
-    fault(warp, i, kIllegalInstruction, first, "brx.idx has no target " +
-                                                   std::to_string(index[first]));
+    fault(warp, i, kIllegalInstruction, first,
+          "brx.idx has no target " + std::to_string(index[first]));
   }
   if (same != warp.mask) {
     // The others execute the instruction again.
@@ -92,10 +92,22 @@ bool select_sleep(Selection& s, Instruction& out) {
   return true;
 }
 
-/// Hints: prefetch, discard of nothing, performance events.
+/// Hints: prefetches, performance events, dependent launches, register counts.
 bool select_hint(Selection& s, Instruction& out) {
   while (!s.left().empty()) s.take(s.left().front());
   out.execute = nothing;
+  return true;
+}
+
+/// A cache policy is a word that loads and stores ignore.
+void write_policy(Warp& warp, const Instruction& i) {
+  each_lane(warp.mask, [&](u32 lane) { warp.row<u64>(i.operand[0])[lane] = 0; });
+}
+
+bool select_policy(Selection& s, Instruction& out) {
+  select_hint(s, out);
+  out.operand[0] = s.destination(0, 8);
+  out.execute = write_policy;
   return true;
 }
 
@@ -114,6 +126,9 @@ void register_control() {
   register_opcode("prefetchu", select_hint);
   register_opcode("applypriority", select_hint);
   register_opcode("pmevent", select_hint);
+  register_opcode("griddepcontrol", select_hint);
+  register_opcode("setmaxnreg", select_hint);
+  register_opcode("createpolicy", select_policy);
 }
 
 }  // namespace emulator

@@ -54,8 +54,9 @@ TEST(Control, NestedBranches) {
 
 // Lanes that parted meet again: one executes the join for all of them, once.
 TEST(Control, DivergedLanesMeet) {
-  const auto got = per_thread("setp.lt.u32 %p1, %r0, 10;\n@%p1 bra small;\nadd.u32 %r1, %r0, 1;\n"
-                              "small:\nactivemask.b32 %r10;");
+  const auto got = per_thread(
+      "setp.lt.u32 %p1, %r0, 10;\n@%p1 bra small;\nadd.u32 %r1, %r0, 1;\n"
+      "small:\nactivemask.b32 %r10;");
   expect_each(got, [](u32) { return ~0u; });
 }
 
@@ -86,7 +87,8 @@ TEST(Control, SpinLockInsideAWarp) {
       kernel_of("try:\natom.global.cas.b32 %r1, [%rd0], 0, 1;\nsetp.ne.u32 %p1, %r1, 0;\n"
                 "@%p1 bra try;\nld.volatile.global.u32 %r2, [%rd0+4];\nadd.u32 %r2, %r2, 1;\n"
                 "st.volatile.global.u32 [%rd0+4], %r2;\nmembar.gl;\n"
-                "atom.global.exch.b32 %r3, [%rd0], 0;", 1),
+                "atom.global.exch.b32 %r3, [%rd0], 0;",
+                1),
       {cells.address()}, {}, {{3, 1, 1}, {64, 1, 1}, 0});
   EXPECT_EQ(report.error, kSuccess) << report.message;
   EXPECT_EQ(cells.values()[1], 192u);
@@ -98,17 +100,20 @@ TEST(Control, BlockWaitsForALaterBlock) {
   const Report report = execute(
       kernel_of("mov.u32 %r1, %ctaid.x;\nsetp.eq.u32 %p1, %r1, 1;\n@%p1 st.global.u32 [%rd0], 1;\n"
                 "wait:\nld.volatile.global.u32 %r2, [%rd0];\nsetp.eq.u32 %p2, %r2, 0;\n"
-                "@%p2 bra wait;", 1),
+                "@%p2 bra wait;",
+                1),
       {cell.address()}, {}, {{2, 1, 1}, {32, 1, 1}, 0});
   EXPECT_EQ(report.error, kSuccess) << report.message;
 }
 
 TEST(Barrier, OrdersSharedMemory) {
-  expect_each(per_thread(".shared .align 4 .b8 tile[1024];\nshl.b32 %r1, %r0, 2;\nmov.u32 %r2, tile;\n"
-                         "add.u32 %r3, %r2, %r1;\nst.shared.u32 [%r3], %r0;\nbar.sync 0;\n"
-                         "xor.b32 %r4, %r1, 1020;\nadd.u32 %r4, %r4, %r2;\nld.shared.u32 %r10, [%r4];\n"
-                         "barrier.sync 1;", 256),
-              [](u32 i) { return i ^ 255; });
+  expect_each(
+      per_thread(".shared .align 4 .b8 tile[1024];\nshl.b32 %r1, %r0, 2;\nmov.u32 %r2, tile;\n"
+                 "add.u32 %r3, %r2, %r1;\nst.shared.u32 [%r3], %r0;\nbar.sync 0;\n"
+                 "xor.b32 %r4, %r1, 1020;\nadd.u32 %r4, %r4, %r2;\nld.shared.u32 %r10, [%r4];\n"
+                 "barrier.sync 1;",
+                 256),
+      [](u32 i) { return i ^ 255; });
 }
 
 TEST(Barrier, Reductions) {
@@ -123,30 +128,35 @@ TEST(Barrier, Reductions) {
 
 // Producers arrive and go on; consumers wait for 64 threads.
 TEST(Barrier, ArriveAndCount) {
-  expect_each(per_thread(".shared .align 4 .b32 cell;\nmov.u32 %r10, 0;\nsetp.lt.u32 %p1, %r0, 32;\n"
-                         "@%p1 bra consume;\nst.shared.u32 [cell], 42;\nbar.arrive 1, 64;\nbra end;\n"
-                         "consume:\nbar.sync 1, 64;\nld.shared.u32 %r10, [cell];\nend:", 64),
-              [](u32 i) { return i < 32 ? 42u : 0u; });
+  expect_each(
+      per_thread(".shared .align 4 .b32 cell;\nmov.u32 %r10, 0;\nsetp.lt.u32 %p1, %r0, 32;\n"
+                 "@%p1 bra consume;\nst.shared.u32 [cell], 42;\nbar.arrive 1, 64;\nbra end;\n"
+                 "consume:\nbar.sync 1, 64;\nld.shared.u32 %r10, [cell];\nend:",
+                 64),
+      [](u32 i) { return i < 32 ? 42u : 0u; });
 }
 
 TEST(Barrier, WarpSyncWaitsForItsLanes) {
   // The upper half reads what the lower half writes later in program order.
-  expect_each(per_thread(".shared .align 4 .b8 tile[128];\nmov.u32 %r2, tile;\n"
-                         "mad.lo.u32 %r3, %r0, 4, %r2;\nmov.u32 %r10, 1;\nsetp.ge.u32 %p1, %r0, 16;\n"
-                         "@%p1 bra upper;\nst.shared.u32 [%r3], %r0;\nbar.warp.sync -1;\nbra end;\n"
-                         "upper:\nbar.warp.sync -1;\nld.shared.u32 %r10, [%r3-64];\nend:"),
-              [](u32 i) { return i < 16 ? 1 : i - 16; });
+  expect_each(
+      per_thread(".shared .align 4 .b8 tile[128];\nmov.u32 %r2, tile;\n"
+                 "mad.lo.u32 %r3, %r0, 4, %r2;\nmov.u32 %r10, 1;\nsetp.ge.u32 %p1, %r0, 16;\n"
+                 "@%p1 bra upper;\nst.shared.u32 [%r3], %r0;\nbar.warp.sync -1;\nbra end;\n"
+                 "upper:\nbar.warp.sync -1;\nld.shared.u32 %r10, [%r3-64];\nend:"),
+      [](u32 i) { return i < 16 ? 1 : i - 16; });
 }
 
 TEST(Barrier, ExitedThreadsDoNotCount) {
-  expect_each(per_thread("mov.u32 %r10, 3;\nsetp.ge.u32 %p1, %r0, 40;\n@%p1 exit;\nbar.sync 0;", 96),
-              [](u32 i) { return i < 40 ? 3u : 0xdeadu; });
+  expect_each(
+      per_thread("mov.u32 %r10, 3;\nsetp.ge.u32 %p1, %r0, 40;\n@%p1 exit;\nbar.sync 0;", 96),
+      [](u32 i) { return i < 40 ? 3u : 0xdeadu; });
 }
 
 TEST(Barrier, DeadlocksAreReported) {
   const Report report = run_report(
       "setp.lt.u32 %p1, %r0, 32;\n@%p1 bra first;\nbar.sync 1, 96;\nbra end;\nfirst:\n"
-      "bar.sync 2, 96;\nend:", 64);
+      "bar.sync 2, 96;\nend:",
+      64);
   EXPECT_EQ(report.error, kLaunchTimeout);
   EXPECT_NE(report.message.find("wait for each other"), std::string::npos) << report.message;
   EXPECT_NE(report.message.find("bar.sync 2, 96"), std::string::npos) << report.message;
@@ -168,11 +178,12 @@ TEST(Control, Trap) {
 
 TEST(Control, InstructionsWithoutEffect) {
   expect_each(per_thread("membar.cta;\nmembar.gl;\nmembar.sys;\nfence.acq_rel.gpu;\nfence.sc.cta;\n"
-                         "nanosleep.u32 20;\nprefetch.global.L2 [%rd0];\nmov.u32 %r10, 4;"),
+                         "nanosleep.u32 20;\nprefetch.global.L2 [%rd0];\ngriddepcontrol.wait;\n"
+                         "createpolicy.fractional.L2::evict_last.b64 %rd1, 1.0;\nmov.u32 %r10, 4;"),
               [](u32) { return 4u; });
 }
 
-// ---- Calls ----------------------------------------------------------------------------------------
+// ---- Calls --------------------------------------------------------------------------------------
 
 const std::string kFunctions = R"(
 .func (.param .b32 result) twice(.param .b32 value)
@@ -225,41 +236,51 @@ std::string call_of(const std::string& function, const std::string& argument) {
 }
 
 TEST(Call, ReturnsAValue) {
-  expect_each(per_thread(call_of("twice", "%r0"), 64, 2, kFunctions), [](u32 i) { return i % 64 * 2; });
+  expect_each(per_thread(call_of("twice", "%r0"), 64, 2, kFunctions),
+              [](u32 i) { return i % 64 * 2; });
 }
 
 TEST(Call, UnderDivergence) {
   expect_each(per_thread("mov.u32 %r10, 7;\nand.b32 %r1, %r0, 1;\nsetp.eq.u32 %p1, %r1, 0;\n"
-                         "@%p1 bra skip;\n" + call_of("twice", "%r0") + "skip:", 32, 1, kFunctions),
+                         "@%p1 bra skip;\n" +
+                             call_of("twice", "%r0") + "skip:",
+                         32, 1, kFunctions),
               [](u32 i) { return i % 2 ? 2 * i : 7; });
 }
 
 TEST(Call, RecursionKeepsRegisters) {
-  expect_each(per_thread("rem.u32 %r1, %r0, 11;\n" + call_of("factorial", "%r1"), 32, 1, kFunctions),
-              [](u32 i) {
-                u32 product = 1;
-                for (u32 k = 2; k <= i % 11; ++k) product *= k;
-                return product;
-              });
+  expect_each(
+      per_thread("rem.u32 %r1, %r0, 11;\n" + call_of("factorial", "%r1"), 32, 1, kFunctions),
+      [](u32 i) {
+        u32 product = 1;
+        for (u32 k = 2; k <= i % 11; ++k) product *= k;
+        return product;
+      });
 }
 
 TEST(Call, StructuresAndLocalMemory) {
-  expect_each(per_thread(".local .align 8 .b8 mine[8];\nmov.u64 %rd5, mine;\nst.local.u32 [%rd5], %r0;\n"
-                         "{\n.param .align 8 .b8 in[16];\n.param .align 8 .b8 out[16];\n"
-                         "cvt.u64.u32 %rd1, %r0;\nst.param.b64 [in], %rd1;\nst.param.b64 [in+8], 1000;\n"
-                         "call.uni (out), pair, (in);\nld.param.v2.b64 {%rd2, %rd3}, [out];\n}\n"
-                         "add.u64 %rd4, %rd2, %rd3;\ncvt.u32.u64 %r10, %rd4;\n"
-                         "ld.local.u32 %r11, [%rd5];\nadd.u32 %r10, %r10, %r11;", 32, 1, kFunctions),
-              [](u32 i) { return 1000 + 2 * i; });
+  expect_each(
+      per_thread(".local .align 8 .b8 mine[8];\nmov.u64 %rd5, mine;\nst.local.u32 [%rd5], %r0;\n"
+                 "{\n.param .align 8 .b8 in[16];\n.param .align 8 .b8 out[16];\n"
+                 "cvt.u64.u32 %rd1, %r0;\nst.param.b64 [in], %rd1;\nst.param.b64 [in+8], 1000;\n"
+                 "call.uni (out), pair, (in);\nld.param.v2.b64 {%rd2, %rd3}, [out];\n}\n"
+                 "add.u64 %rd4, %rd2, %rd3;\ncvt.u32.u64 %r10, %rd4;\n"
+                 "ld.local.u32 %r11, [%rd5];\nadd.u32 %r10, %r10, %r11;",
+                 32, 1, kFunctions),
+      [](u32 i) { return 1000 + 2 * i; });
 }
 
 TEST(Call, ThroughAPointer) {
-  expect_each(per_thread("mov.u64 %rd1, twice;\nmov.u64 %rd2, factorial;\nsetp.lt.u32 %p1, %r0, 4;\n"
-                         "selp.b64 %rd3, %rd2, %rd1, %p1;\n{\n.param .b32 in;\n.param .b32 out;\n"
-                         "st.param.b32 [in], %r0;\n"
-                         "kind: .callprototype (.param .b32 _) _ (.param .b32 _);\n"
-                         "call (out), %rd3, (in), kind;\nld.param.b32 %r10, [out];\n}", 32, 1, kFunctions),
-              [](u32 i) { return i < 4 ? std::vector<u32>{1, 1, 2, 6}[i] : 2 * i; });
+  expect_each(
+      per_thread("mov.u64 %rd1, twice;\nmov.u64 %rd2, factorial;\nsetp.lt.u32 %p1, %r0, 4;\n"
+                 "selp.b64 %rd3, %rd2, %rd1, %p1;\n{\n.param .b32 in;\n.param .b32 out;\n"
+                 "st.param.b32 [in], %r0;\n"
+                 "kind: .callprototype (.param .b32 _) _ (.param .b32 _);\n"
+                 "call (out), %rd3, (in), kind;\nld.param.b32 %r10, [out];\n}",
+                 32, 1, kFunctions),
+      [](u32 i) {
+        return i < 4 ? std::vector<u32>{1, 1, 2, 6}[i] : 2 * i;
+      });
 }
 
 TEST(Call, EndlessRecursionIsAFault) {
@@ -276,10 +297,13 @@ TEST(Call, AssertionsAndPrints) {
       ".global .align 1 .b8 file[5] = {97, 46, 99, 117, 0};\n"
       ".global .align 1 .b8 form[9] = {37, 100, 32, 37, 46, 49, 102, 10, 0};\n";
   const Report report = run_report(
-      "setp.ne.u32 %p1, %r0, 3;\n@%p1 bra fine;\n{\n.param .b64 a;\n.param .b64 b;\n.param .b32 c;\n"
+      "setp.ne.u32 %p1, %r0, 3;\n@%p1 bra fine;\n{\n.param .b64 a;\n.param .b64 b;\n.param .b32 "
+      "c;\n"
       ".param .b64 d;\n.param .b64 e;\nmov.u64 %rd1, what;\nst.param.b64 [a], %rd1;\n"
-      "mov.u64 %rd2, file;\nst.param.b64 [b], %rd2;\nst.param.b32 [c], 12;\nst.param.b64 [d], %rd2;\n"
-      "st.param.b64 [e], 1;\ncall.uni __assertfail, (a, b, c, d, e);\n}\nfine:", 32, {}, declarations);
+      "mov.u64 %rd2, file;\nst.param.b64 [b], %rd2;\nst.param.b32 [c], 12;\nst.param.b64 [d], "
+      "%rd2;\n"
+      "st.param.b64 [e], 1;\ncall.uni __assertfail, (a, b, c, d, e);\n}\nfine:",
+      32, {}, declarations);
   EXPECT_EQ(report.error, kAssert);
   EXPECT_NE(report.message.find("a.cu:12: assertion `x > 0` failed"), std::string::npos)
       << report.message;
@@ -288,35 +312,46 @@ TEST(Call, AssertionsAndPrints) {
       ".local .align 8 .b8 args[16];\nsetp.ne.u32 %p1, %r0, 0;\n@%p1 exit;\nmov.u64 %rd1, args;\n"
       "st.local.u32 [%rd1], 42;\nst.local.f64 [%rd1+8], 0d3FF8000000000000;\n{\n.param .b64 a;\n"
       ".param .b64 b;\n.param .b32 r;\nmov.u64 %rd2, form;\nst.param.b64 [a], %rd2;\n"
-      "st.param.b64 [b], %rd1;\ncall.uni (r), vprintf, (a, b);\n}", 32, {}, declarations);
+      "st.param.b64 [b], %rd1;\ncall.uni (r), vprintf, (a, b);\n}",
+      32, {}, declarations);
   std::fflush(stdout);
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "42 1.5\n");
   EXPECT_EQ(printed.error, kSuccess) << printed.message;
 }
 
-// ---- Moves and special registers -----------------------------------------------------------------
+// ---- Moves and special registers ----------------------------------------------------------------
 
 TEST(Mov, PacksAndUnpacks) {
-  check_opcode<u32>("{\n.reg .b16 l, h;\nmov.b32 {l, h}, a;\nmov.b32 d, {h, l};\n}",
-                    [](u32 a) { return a << 16 | a >> 16; }, edges<u32>());
-  check_opcode<u64>("{\n.reg .b16 w0, w1, w2, w3;\nmov.b64 {w0, w1, w2, w3}, a;\n"
-                    "mov.b64 d, {w3, w2, w1, w0};\n}",
-                    [](u64 a) { return a << 48 | (a << 16 & 0xffff00000000) | (a >> 16 & 0xffff0000) | a >> 48; },
-                    edges<u64>());
-  check_opcode<u32>("{\n.reg .b32 h;\nmov.b64 {_, h}, a;\nmov.u32 d, h;\n}",
-                    [](u64 a) { return static_cast<u32>(a >> 32); }, edges<u64>());
-  check_opcode<u16>("mov.b16 d, a", [](u16 a) { return a; }, edges<u16>());
-  check_opcode<u64>("mov.b64 d, a", [](u64 a) { return a; }, edges<u64>());
+  check_opcode<u32>(
+      "{\n.reg .b16 l, h;\nmov.b32 {l, h}, a;\nmov.b32 d, {h, l};\n}",
+      [](u32 a) { return a << 16 | a >> 16; }, edges<u32>());
+  check_opcode<u64>(
+      "{\n.reg .b16 w0, w1, w2, w3;\nmov.b64 {w0, w1, w2, w3}, a;\n"
+      "mov.b64 d, {w3, w2, w1, w0};\n}",
+      [](u64 a) { return a << 48 | (a << 16 & 0xffff00000000) | (a >> 16 & 0xffff0000) | a >> 48; },
+      edges<u64>());
+  check_opcode<u32>(
+      "{\n.reg .b32 h;\nmov.b64 {_, h}, a;\nmov.u32 d, h;\n}",
+      [](u64 a) { return static_cast<u32>(a >> 32); }, edges<u64>());
+  check_opcode<u16>(
+      "mov.b16 d, a", [](u16 a) { return a; }, edges<u16>());
+  check_opcode<u64>(
+      "mov.b64 d, a", [](u64 a) { return a; }, edges<u64>());
 }
 
 TEST(Mov, Immediates) {
-  check_opcode<u32>("mov.f32 d, 0f7FA00001", [](u32) { return 0x7fa00001u; }, edges<u32>());
-  check_opcode<u32>("mov.f32 d, 1.5", [](u32) { return 0x3fc00000u; }, edges<u32>());
-  check_opcode<u64>("mov.f64 d, 0d400921FB54442D18", [](u32) { return 0x400921FB54442D18ull; },
-                    edges<u32>());
-  check_opcode<u64>("mov.b64 d, -2", [](u32) { return ~u64{1}; }, edges<u32>());
-  check_opcode<u32>("mov.u32 d, 0b1011", [](u32) { return 11; }, edges<u32>());
-  check_opcode<u32>("mov.u32 d, WARP_SZ", [](u32) { return 32; }, edges<u32>());
+  check_opcode<u32>(
+      "mov.f32 d, 0f7FA00001", [](u32) { return 0x7fa00001u; }, edges<u32>());
+  check_opcode<u32>(
+      "mov.f32 d, 1.5", [](u32) { return 0x3fc00000u; }, edges<u32>());
+  check_opcode<u64>(
+      "mov.f64 d, 0d400921FB54442D18", [](u32) { return 0x400921FB54442D18ull; }, edges<u32>());
+  check_opcode<u64>(
+      "mov.b64 d, -2", [](u32) { return ~u64{1}; }, edges<u32>());
+  check_opcode<u32>(
+      "mov.u32 d, 0b1011", [](u32) { return 11; }, edges<u32>());
+  check_opcode<u32>(
+      "mov.u32 d, WARP_SZ", [](u32) { return 32; }, edges<u32>());
 }
 
 TEST(Special, Registers) {
@@ -341,10 +376,12 @@ TEST(Special, Registers) {
 TEST(Special, ThreeDimensions) {
   const Buffer<u32> out(std::vector<u32>(24));
   const Report report = execute(
-      kernel_of("mov.u32 %r1, %tid.y;\nmov.u32 %r2, %tid.z;\nmad.lo.u32 %r3, %r2, 3, %r1;\n"
-                "mad.lo.u32 %r3, %r3, 2, %r0;\nmad.lo.u32 %r4, %r2, 100, %r0;\n"
-                "mad.lo.u32 %r4, %r1, 10, %r4;\nmul.wide.u32 %rd1, %r3, 4;\nadd.u64 %rd1, %rd1, %rd0;\n"
-                "st.global.u32 [%rd1], %r4;", 1),
+      kernel_of(
+          "mov.u32 %r1, %tid.y;\nmov.u32 %r2, %tid.z;\nmad.lo.u32 %r3, %r2, 3, %r1;\n"
+          "mad.lo.u32 %r3, %r3, 2, %r0;\nmad.lo.u32 %r4, %r2, 100, %r0;\n"
+          "mad.lo.u32 %r4, %r1, 10, %r4;\nmul.wide.u32 %rd1, %r3, 4;\nadd.u64 %rd1, %rd1, %rd0;\n"
+          "st.global.u32 [%rd1], %r4;",
+          1),
       {out.address()}, {}, {{1, 1, 1}, {2, 3, 4}, 0});
   EXPECT_EQ(report.error, kSuccess) << report.message;
   expect_each(out.values(), [](u32 i) { return i / 6 * 100 + i / 2 % 3 * 10 + i % 2; });
@@ -356,12 +393,13 @@ TEST(Special, ClocksGoForward) {
               [](u32) { return 1u; });
 }
 
-// ---- Unknown instructions, launches that cannot be ------------------------------------------------
+// ---- Unknown instructions, launches that cannot be ----------------------------------------------
 
 TEST(Launch, UnknownInstructionsFailLoudly) {
   for (const std::string body :
        {"frobnicate.u32 %r1, %r0;", "add.u32.strange %r1, %r0, 1;", "add.u32 %r1, %rd0, 1;",
-        "mov.u32 %r1, %nosuch;", "mov.u32 %r1, missing;", "add.u32 %r1, %q7, 1;", "add.u32 %r1, %r0;"}) {
+        "mov.u32 %r1, %nosuch;", "mov.u32 %r1, missing;", "add.u32 %r1, %q7, 1;",
+        "add.u32 %r1, %r0;"}) {
     const Report report = run_report(body, 32);
     EXPECT_EQ(report.error, kInvalidPtx) << body;
     EXPECT_NE(report.message.find(body.substr(0, body.find('.'))), std::string::npos)
@@ -391,9 +429,10 @@ TEST(Mutants, AreEnumeratedAndChangeTheResult) {
   const std::unique_ptr<Module> module = parse(ptx);
   std::map<std::string, int> kinds;
   for (const Mutant& mutant : mutants(*module, "test")) ++kinds[mutant.kind];
-  EXPECT_EQ(kinds, (std::map<std::string, int>{
-                       {"drop_barrier", 1}, {"drop_guard", 1}, {"negate_guard", 1},
-                       {"shift_address", 1}}));
+  EXPECT_EQ(
+      kinds,
+      (std::map<std::string, int>{
+          {"drop_barrier", 1}, {"drop_guard", 1}, {"negate_guard", 1}, {"shift_address", 1}}));
   const auto run_mutant = [&](const std::string& kind) {
     const Buffer<u32> out(std::vector<u32>(33));
     Settings settings;

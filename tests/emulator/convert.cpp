@@ -34,15 +34,20 @@ Modes unpack_modes(u32 bits) {
 
 double round_to_integer(double x, Rounding rounding) {
   switch (rounding) {
-    case Rounding::kZero: return std::trunc(x);
-    case Rounding::kDown: return std::floor(x);
-    case Rounding::kUp: return std::ceil(x);
-    case Rounding::kNearestAway: return std::round(x);
-    default: return std::nearbyint(x);
+    case Rounding::kZero:
+      return std::trunc(x);
+    case Rounding::kDown:
+      return std::floor(x);
+    case Rounding::kUp:
+      return std::ceil(x);
+    case Rounding::kNearestAway:
+      return std::round(x);
+    default:
+      return std::nearbyint(x);
   }
 }
 
-// ---- The general conversion -----------------------------------------------------------------------
+// ---- The general conversion ---------------------------------------------------------------------
 
 /// Bits of a source, zero- or sign-extended by its type.
 u64 integer_bits(u64 bits, Type type) {
@@ -53,9 +58,12 @@ u64 integer_bits(u64 bits, Type type) {
 
 double float_of(u64 bits, Type type, bool flush) {
   switch (type) {
-    case Type::kF16: return from_half(static_cast<u16>(bits));
-    case Type::kBf16: return from_bfloat(static_cast<u16>(bits));
-    case Type::kF64: return bits_as<double>(bits);
+    case Type::kF16:
+      return from_half(static_cast<u16>(bits));
+    case Type::kBf16:
+      return from_bfloat(static_cast<u16>(bits));
+    case Type::kF64:
+      return bits_as<double>(bits);
     default: {
       const u32 word = static_cast<u32>(bits);
       return bits_as<float>(flush && !(word & 0x7f800000u) ? word & 0x80000000u : word);
@@ -67,8 +75,8 @@ double float_of(u64 bits, Type type, bool flush) {
 /// that a rounding to 16 bits comes out right.
 double odd_double(u64 bits, bool is_negative) {
   const u64 magnitude = is_negative ? ~bits + 1 : bits;
-  const u64 kept = magnitude >> 53 ? (magnitude & ~u64{0x7ff}) | (magnitude & 0x7ff ? 0x800 : 0)
-                                   : magnitude;
+  const u64 kept =
+      magnitude >> 53 ? (magnitude & ~u64{0x7ff}) | (magnitude & 0x7ff ? 0x800 : 0) : magnitude;
   return is_negative ? -static_cast<double>(kept) : static_cast<double>(kept);
 }
 
@@ -76,9 +84,12 @@ u64 bits_of_float(double value, Type type, const Modes& m) {
   if (std::isnan(value) && type == Type::kF32) return 0x7fffffffu;
   if (std::isnan(value) && type == Type::kF64) return 0x7ff8000000000000ull;
   switch (type) {
-    case Type::kF16: return to_half(value, m.rounding);
-    case Type::kBf16: return to_bfloat(value, m.rounding);
-    case Type::kF64: return bits_as<u64>(value);
+    case Type::kF16:
+      return to_half(value, m.rounding);
+    case Type::kBf16:
+      return to_bfloat(value, m.rounding);
+    case Type::kF64:
+      return bits_as<u64>(value);
     default: {
       const u32 bits = bits_as<u32>(rounded_float(value, m.rounding));
       return m.flush && !(bits & 0x7f800000u) ? bits & 0x80000000u : bits;
@@ -172,7 +183,7 @@ void convert_lanes(Warp& warp, const Instruction& i) {
   });
 }
 
-// ---- Frequent pairs -------------------------------------------------------------------------------
+// ---- Frequent pairs -----------------------------------------------------------------------------
 
 template <class To>
 struct Cast {
@@ -252,19 +263,27 @@ template <class To>
 Handler extend(Type from, u32 from_bytes) {
   switch (from) {
     case Type::kU8:
-    case Type::kB8: return from_bytes == 2   ? map_lanes<CastFrom<u8, To>, To, u16>
-                           : from_bytes == 4 ? Handler{map_lanes<CastFrom<u8, To>, To, u32>}
-                                             : Handler{map_lanes<CastFrom<u8, To>, To, u64>};
-    case Type::kS8: return from_bytes == 2   ? map_lanes<CastFrom<i8, To>, To, u16>
-                           : from_bytes == 4 ? Handler{map_lanes<CastFrom<i8, To>, To, u32>}
-                                             : Handler{map_lanes<CastFrom<i8, To>, To, u64>};
-    case Type::kU16: return from_bytes == 2 ? Handler{map_lanes<Cast<To>, To, u16>} : nullptr;
-    case Type::kS16: return from_bytes == 2 ? Handler{map_lanes<Cast<To>, To, i16>} : nullptr;
-    case Type::kU32: return from_bytes == 4 ? Handler{map_lanes<Cast<To>, To, u32>} : nullptr;
-    case Type::kS32: return from_bytes == 4 ? Handler{map_lanes<Cast<To>, To, i32>} : nullptr;
+    case Type::kB8:
+      return from_bytes == 2   ? map_lanes<CastFrom<u8, To>, To, u16>
+             : from_bytes == 4 ? Handler{map_lanes<CastFrom<u8, To>, To, u32>}
+                               : Handler{map_lanes<CastFrom<u8, To>, To, u64>};
+    case Type::kS8:
+      return from_bytes == 2   ? map_lanes<CastFrom<i8, To>, To, u16>
+             : from_bytes == 4 ? Handler{map_lanes<CastFrom<i8, To>, To, u32>}
+                               : Handler{map_lanes<CastFrom<i8, To>, To, u64>};
+    case Type::kU16:
+      return from_bytes == 2 ? Handler{map_lanes<Cast<To>, To, u16>} : nullptr;
+    case Type::kS16:
+      return from_bytes == 2 ? Handler{map_lanes<Cast<To>, To, i16>} : nullptr;
+    case Type::kU32:
+      return from_bytes == 4 ? Handler{map_lanes<Cast<To>, To, u32>} : nullptr;
+    case Type::kS32:
+      return from_bytes == 4 ? Handler{map_lanes<Cast<To>, To, i32>} : nullptr;
     case Type::kU64:
-    case Type::kS64: return from_bytes == 8 ? Handler{map_lanes<Cast<To>, To, u64>} : nullptr;
-    default: return nullptr;
+    case Type::kS64:
+      return from_bytes == 8 ? Handler{map_lanes<Cast<To>, To, u64>} : nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -297,7 +316,7 @@ Handler frequent(Type to, Type from, u32 to_bytes, u32 from_bytes, const Modes& 
   return nullptr;
 }
 
-// ---- Selection ------------------------------------------------------------------------------------
+// ---- Selection ----------------------------------------------------------------------------------
 
 Modes take_modes(Selection& s) {
   Modes m;
@@ -347,10 +366,14 @@ bool select_pair(Selection& s, Instruction& out, Type to, const Modes& m) {
 bool select_tf32(Selection& s, Instruction& out, const Modes& m) {
   if (s.take_type() != Type::kF32 || m.finite) return false;
   out.operand = {s.destination(0, 4), s.source(1, Type::kF32)};
-  if (m.rounding == Rounding::kNearestAway) out.execute = map_lanes<FloatToTf32, u32, u32>;
-  else if (m.rounding != Rounding::kNearest) return false;
-  else if (m.relu) out.execute = map_lanes<FloatToTf32Nearest<true>, u32, u32>;
-  else out.execute = map_lanes<FloatToTf32Nearest<false>, u32, u32>;
+  if (m.rounding == Rounding::kNearestAway)
+    out.execute = map_lanes<FloatToTf32, u32, u32>;
+  else if (m.rounding != Rounding::kNearest)
+    return false;
+  else if (m.relu)
+    out.execute = map_lanes<FloatToTf32Nearest<true>, u32, u32>;
+  else
+    out.execute = map_lanes<FloatToTf32Nearest<false>, u32, u32>;
   return true;
 }
 
@@ -399,8 +422,8 @@ bool select_convert(Selection& s, Instruction& out) {
   out.operand[1] = type_bytes(from) == from_bytes ? s.source(1, from) : s.source(1, from_bytes);
   out.execute = frequent(to, from, to_bytes, from_bytes, m);
   if (out.execute) return true;
-  out.data[0] = static_cast<u32>(to) | static_cast<u32>(from) << 8 | to_bytes << 16 |
-                from_bytes << 24;
+  out.data[0] =
+      static_cast<u32>(to) | static_cast<u32>(from) << 8 | to_bytes << 16 | from_bytes << 24;
   out.data[1] = pack_modes(m);
   out.execute = convert_lanes;
   return true;

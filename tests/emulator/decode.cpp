@@ -100,8 +100,8 @@ std::shared_ptr<Program> Decoder::run() {
     entry.local_bytes = (local + 15) / 16 * 16;
     program_->entries.push_back(entry);
     const auto place = module_.functions.find(function->name);
-    const u64 handle = kFunctionHandle + static_cast<u64>(
-                                             std::distance(module_.functions.begin(), place));
+    const u64 handle =
+        kFunctionHandle + static_cast<u64>(std::distance(module_.functions.begin(), place));
     program_->handles[handle] = static_cast<u32>(program_->entries.size() - 1);
   }
   program_->specials.push_back({kLocalBase, program_->entries[0].local_row, 8});

@@ -141,10 +141,10 @@ struct Rows {
 /// A function of a program: where it starts and which part of the register file is its own.
 struct Entry {
   const Function* function = nullptr;
-  u32 start = 0;             // index into code
-  std::vector<Rows> rows;    // of its registers and parameters
-  u32 local_bytes = 0;       // local memory of one frame
-  u32 local_row = 0;         // row of 64-bit addresses of the frame's local memory
+  u32 start = 0;           // index into code
+  std::vector<Rows> rows;  // of its registers and parameters
+  u32 local_bytes = 0;     // local memory of one frame
+  u32 local_row = 0;       // row of 64-bit addresses of the frame's local memory
 };
 
 /// A kernel with the functions it calls, decoded.
@@ -157,11 +157,11 @@ struct Program {
   std::deque<std::vector<u32>> lists;
   std::vector<std::byte> initial_registers;  // immediates in place, the rest poison
   std::vector<SpecialRow> specials;
-  std::vector<Entry> entries;                // [0] is the kernel
-  std::map<u64, u32> handles;                // function handle to entry, for indirect calls
+  std::vector<Entry> entries;  // [0] is the kernel
+  std::map<u64, u32> handles;  // function handle to entry, for indirect calls
   u32 static_shared = 0;
-  u32 dynamic_start = 0;                     // where dynamic shared memory begins
-  u32 stack_bytes = 0;                       // of local memory per thread
+  u32 dynamic_start = 0;  // where dynamic shared memory begins
+  u32 stack_bytes = 0;    // of local memory per thread
 };
 
 /// Decode a kernel of a module, with `mutant` applied when it names it. Throws Fault

@@ -44,18 +44,18 @@ class Decoder {
   std::shared_ptr<Program> program_;
   const Function* function_ = nullptr;
   u32 entry_ = 0;
-  u32 end_ = 0;                    // of the register file so far
-  u32 predicates_ = 0;             // next predicate in the open chunk
+  u32 end_ = 0;         // of the register file so far
+  u32 predicates_ = 0;  // next predicate in the open chunk
   u32 predicates_end_ = 0;
-  std::vector<u32> rows_;          // of the function's registers; 0 while not used
+  std::vector<u32> rows_;  // of the function's registers; 0 while not used
   std::map<std::pair<u64, u32>, u32> constants_;
   std::map<std::pair<u32, u32>, u32> specials_;
   std::map<std::pair<const Function*, u32>, u32> parameters_;
-  std::vector<std::tuple<u32, u32, u64>> fills_;                // row, bytes, bits
+  std::vector<std::tuple<u32, u32, u64>> fills_;  // row, bytes, bits
   const Statement* statement_ = nullptr;
   const Origin* origin_ = nullptr;
-  std::vector<u32> starts_;        // code index of each statement of the function
-  std::vector<u32> branches_;      // instructions whose target is a statement yet
+  std::vector<u32> starts_;    // code index of each statement of the function
+  std::vector<u32> branches_;  // instructions whose target is a statement yet
   std::vector<std::vector<u32>*> tables_;
 };
 

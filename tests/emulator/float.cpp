@@ -77,7 +77,7 @@ struct Saturated {
   }
 };
 
-// ---- Directed rounding ----------------------------------------------------------------------------
+// ---- Directed rounding --------------------------------------------------------------------------
 
 /// data[0]: Arithmetic | Rounding << 8; data[1]: 1 flush, 2 saturate. operand[1...3]: sources.
 template <class T>
@@ -123,27 +123,39 @@ struct Form {
 };
 
 bool form_of(std::string_view opcode, Form& form) {
-  if (opcode == "add") form = {Arithmetic::kAdd, 2};
-  else if (opcode == "sub") form = {Arithmetic::kSubtract, 2};
-  else if (opcode == "mul") form = {Arithmetic::kMultiply, 2};
-  else if (opcode == "div") form = {Arithmetic::kDivide, 2};
-  else if (opcode == "fma" || opcode == "mad") form = {Arithmetic::kFma, 3};
-  else return false;
+  if (opcode == "add")
+    form = {Arithmetic::kAdd, 2};
+  else if (opcode == "sub")
+    form = {Arithmetic::kSubtract, 2};
+  else if (opcode == "mul")
+    form = {Arithmetic::kMultiply, 2};
+  else if (opcode == "div")
+    form = {Arithmetic::kDivide, 2};
+  else if (opcode == "fma" || opcode == "mad")
+    form = {Arithmetic::kFma, 3};
+  else
+    return false;
   return true;
 }
 
 Handler nearest(Arithmetic operation, Type type, bool flushes, bool saturates) {
   switch (operation) {
-    case Arithmetic::kAdd: return nearest<Add, 2>(type, flushes, saturates);
-    case Arithmetic::kSubtract: return nearest<Subtract, 2>(type, flushes, saturates);
-    case Arithmetic::kMultiply: return nearest<Multiply, 2>(type, flushes, saturates);
-    case Arithmetic::kDivide: return nearest<Divide, 2>(type, flushes, saturates);
-    case Arithmetic::kFma: return nearest<Fma, 3>(type, flushes, saturates);
-    default: return nullptr;
+    case Arithmetic::kAdd:
+      return nearest<Add, 2>(type, flushes, saturates);
+    case Arithmetic::kSubtract:
+      return nearest<Subtract, 2>(type, flushes, saturates);
+    case Arithmetic::kMultiply:
+      return nearest<Multiply, 2>(type, flushes, saturates);
+    case Arithmetic::kDivide:
+      return nearest<Divide, 2>(type, flushes, saturates);
+    case Arithmetic::kFma:
+      return nearest<Fma, 3>(type, flushes, saturates);
+    default:
+      return nullptr;
   }
 }
 
-// ---- Minimum and maximum --------------------------------------------------------------------------
+// ---- Minimum and maximum ------------------------------------------------------------------------
 
 /// The smaller (or greater); a NaN loses, or wins with `keep_nan`; -0 is smaller than +0.
 template <bool smaller, bool keep_nan>
@@ -185,11 +197,10 @@ Handler extreme_handler(Type type, bool flushes, bool xor_sign, size_t sources) 
     return flushes ? map_lanes<Flushed<XorSign<Op>>, float, float, float>
                    : map_lanes<XorSign<Op>, float, float, float>;
   }
-  return flushes ? map_lanes<Flushed<Op>, float, float, float>
-                 : map_lanes<Op, float, float, float>;
+  return flushes ? map_lanes<Flushed<Op>, float, float, float> : map_lanes<Op, float, float, float>;
 }
 
-// ---- Signs ----------------------------------------------------------------------------------------
+// ---- Signs --------------------------------------------------------------------------------------
 
 template <class T>
 struct Absolute {
@@ -213,26 +224,35 @@ struct CopySign {
 
 bool select_copysign(Selection& s, Instruction& out) {
   const Type type = s.take_type();
-  if (type == Type::kF32) out.execute = map_lanes<CopySign<u32>, u32, u32, u32>;
-  else if (type == Type::kF64) out.execute = map_lanes<CopySign<u64>, u64, u64, u64>;
-  else return false;
+  if (type == Type::kF32)
+    out.execute = map_lanes<CopySign<u32>, u32, u32, u32>;
+  else if (type == Type::kF64)
+    out.execute = map_lanes<CopySign<u64>, u64, u64, u64>;
+  else
+    return false;
   same_operands(s, out, type, 2);
   return true;
 }
 
-// ---- testp ----------------------------------------------------------------------------------------
+// ---- testp --------------------------------------------------------------------------------------
 
 enum TestClass : u32 { kFinite, kInfinite, kNumber, kNotANumber, kNormal, kSubnormal };
 
 template <class T>
 bool is_of(TestClass wanted, T x) {
   switch (wanted) {
-    case kFinite: return std::isfinite(x);
-    case kInfinite: return std::isinf(x);
-    case kNumber: return !std::isnan(x);
-    case kNotANumber: return std::isnan(x);
-    case kNormal: return std::isnormal(x);
-    case kSubnormal: return std::fpclassify(x) == FP_SUBNORMAL;
+    case kFinite:
+      return std::isfinite(x);
+    case kInfinite:
+      return std::isinf(x);
+    case kNumber:
+      return !std::isnan(x);
+    case kNotANumber:
+      return std::isnan(x);
+    case kNormal:
+      return std::isnormal(x);
+    case kSubnormal:
+      return std::fpclassify(x) == FP_SUBNORMAL;
   }
   return false;
 }
@@ -258,9 +278,12 @@ bool select_test(Selection& s, Instruction& out) {
   if (wanted == "notanumber") out.data[0] = kNotANumber;
   if (wanted == "normal") out.data[0] = kNormal;
   if (wanted == "subnormal") out.data[0] = kSubnormal;
-  if (type == Type::kF32) out.execute = test<float>;
-  else if (type == Type::kF64) out.execute = test<double>;
-  else return false;
+  if (type == Type::kF32)
+    out.execute = test<float>;
+  else if (type == Type::kF64)
+    out.execute = test<double>;
+  else
+    return false;
   out.operand = {s.destination_predicate(0), s.source(1, type)};
   return true;
 }
@@ -272,8 +295,8 @@ bool select_float_arithmetic(Selection& s, Instruction& out) {
   Form form;
   if (!form_of(s.opcode(), form)) return false;
   // div.approx and div.full are taken as exact: tests allow for their error.
-  const bool approximate = form.operation == Arithmetic::kDivide &&
-                           !s.take_one({"approx", "full"}).empty();
+  const bool approximate =
+      form.operation == Arithmetic::kDivide && !s.take_one({"approx", "full"}).empty();
   const std::string_view mode = s.take_one({"rn", "rz", "rm", "rp"});
   const bool flushes = s.take("ftz"), saturates = s.take("sat");
   const Type type = s.take_type();

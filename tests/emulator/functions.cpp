@@ -116,9 +116,12 @@ bool select_exact(Selection& s, Instruction& out) {
   if (type == Type::kF64 && approximate) {
     out.execute = map_lanes<HighWord<Op>, double, double>;
   } else if (approximate || mode == "rn") {
-    if (type == Type::kF64) out.execute = map_lanes<Function<Op, false>, double, double>;
-    else if (flushes) out.execute = map_lanes<Function<Op, true>, float, float>;
-    else out.execute = map_lanes<Function<Op, false>, float, float>;
+    if (type == Type::kF64)
+      out.execute = map_lanes<Function<Op, false>, double, double>;
+    else if (flushes)
+      out.execute = map_lanes<Function<Op, true>, float, float>;
+    else
+      out.execute = map_lanes<Function<Op, false>, float, float>;
   } else {
     const bool root = s.opcode() == "sqrt";
     const Arithmetic operation = root ? Arithmetic::kSquareRoot : Arithmetic::kDivide;
@@ -152,15 +155,18 @@ Handler approximate_handler(Type type, bool flushes) {
     case Type::kF32:
       return flushes ? map_lanes<Function<Op, true>, float, float>
                      : map_lanes<Function<Op, false>, float, float>;
-    case Type::kF16: return map_lanes<HalfFunction<Op, false, false>, u16, u16>;
-    case Type::kF16x2: return map_lanes<PairFunction<Op, false, false>, u32, u32>;
+    case Type::kF16:
+      return map_lanes<HalfFunction<Op, false, false>, u16, u16>;
+    case Type::kF16x2:
+      return map_lanes<PairFunction<Op, false, false>, u32, u32>;
     case Type::kBf16:
       return flushes ? map_lanes<HalfFunction<Op, true, true>, u16, u16>
                      : map_lanes<HalfFunction<Op, true, false>, u16, u16>;
     case Type::kBf16x2:
       return flushes ? map_lanes<PairFunction<Op, true, true>, u32, u32>
                      : map_lanes<PairFunction<Op, true, false>, u32, u32>;
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

@@ -1,9 +1,10 @@
 // Arithmetic of f16, bf16 and their pairs: add sub mul fma min max abs neg.
 //
 // Each result is computed in double so that rounding to 16 bits is the only rounding.
+#include "half.h"
+
 #include <cmath>
 
-#include "half.h"
 #include "selectors.h"
 
 namespace emulator {
@@ -77,11 +78,16 @@ Handler one_or_both(bool pair) {
 template <class F, class Op, u32 arity>
 Handler finished(bool pair, u32 finish) {
   switch (finish) {
-    case kAsIs: return one_or_both<F, Op, arity, kAsIs>(pair);
-    case kFlush: return one_or_both<F, Op, arity, kFlush>(pair);
-    case kSaturate: return one_or_both<F, Op, arity, kSaturate>(pair);
-    case kFlushSaturate: return one_or_both<F, Op, arity, kFlushSaturate>(pair);
-    default: return one_or_both<F, Op, arity, kRelu>(pair);
+    case kAsIs:
+      return one_or_both<F, Op, arity, kAsIs>(pair);
+    case kFlush:
+      return one_or_both<F, Op, arity, kFlush>(pair);
+    case kSaturate:
+      return one_or_both<F, Op, arity, kSaturate>(pair);
+    case kFlushSaturate:
+      return one_or_both<F, Op, arity, kFlushSaturate>(pair);
+    default:
+      return one_or_both<F, Op, arity, kRelu>(pair);
   }
 }
 
@@ -179,7 +185,8 @@ bool select_half_sign(Selection& s, Instruction& out) {
   if (s.take("ftz")) return false;
   const Type type = s.take_type();
   if (is_pair(type)) {
-    out.execute = absolute ? map_lanes<Both<Absolute>, u32, u32> : map_lanes<Both<Negate>, u32, u32>;
+    out.execute =
+        absolute ? map_lanes<Both<Absolute>, u32, u32> : map_lanes<Both<Negate>, u32, u32>;
   } else {
     out.execute = absolute ? map_lanes<Absolute, u16, u16> : map_lanes<Negate, u16, u16>;
   }

@@ -37,11 +37,20 @@ u16 round_to_16(double value, int exponent, int mantissa, Rounding rounding, boo
   }
   bool up = false;
   switch (rounding) {
-    case Rounding::kNearest: up = rest > half || (rest == half && (kept & 1)); break;
-    case Rounding::kNearestAway: up = rest >= half; break;
-    case Rounding::kZero: break;
-    case Rounding::kUp: up = rest != 0 && !negative; break;
-    case Rounding::kDown: up = rest != 0 && negative; break;
+    case Rounding::kNearest:
+      up = rest > half || (rest == half && (kept & 1));
+      break;
+    case Rounding::kNearestAway:
+      up = rest >= half;
+      break;
+    case Rounding::kZero:
+      break;
+    case Rounding::kUp:
+      up = rest != 0 && !negative;
+      break;
+    case Rounding::kDown:
+      up = rest != 0 && negative;
+      break;
   }
   kept += up;
   // The implicit bit carries into the exponent by itself.

@@ -14,17 +14,29 @@ using Unsigned = std::make_unsigned_t<T>;
 template <class T>
 struct WiderOf;
 template <>
-struct WiderOf<u16> { using type = u32; };
+struct WiderOf<u16> {
+  using type = u32;
+};
 template <>
-struct WiderOf<i16> { using type = i32; };
+struct WiderOf<i16> {
+  using type = i32;
+};
 template <>
-struct WiderOf<u32> { using type = u64; };
+struct WiderOf<u32> {
+  using type = u64;
+};
 template <>
-struct WiderOf<i32> { using type = i64; };
+struct WiderOf<i32> {
+  using type = i64;
+};
 template <>
-struct WiderOf<u64> { using type = unsigned __int128; };
+struct WiderOf<u64> {
+  using type = unsigned __int128;
+};
 template <>
-struct WiderOf<i64> { using type = __int128; };
+struct WiderOf<i64> {
+  using type = __int128;
+};
 template <class T>
 using Wider = typename WiderOf<T>::type;
 
@@ -164,7 +176,7 @@ Handler for_halves(Type type) {
   return nullptr;
 }
 
-// ---- 24-bit products, dot products ----------------------------------------------------------------
+// ---- 24-bit products, dot products --------------------------------------------------------------
 
 i64 low24(i32 a) { return a << 8 >> 8; }
 u64 low24(u32 a) { return a & 0xffffff; }
@@ -215,7 +227,7 @@ Handler dot_handler(bool signed_a, bool signed_b) {
   return map_lanes<Dot<false, false, bits, first>, u32, u32, u32, u32>;
 }
 
-// ---- Carry chains ---------------------------------------------------------------------------------
+// ---- Carry chains -------------------------------------------------------------------------------
 
 /// The carry enters if data[0] & 1, is written if data[0] & 2.
 template <class T, bool subtract>
@@ -261,11 +273,16 @@ void mad_with_carry(Warp& warp, const Instruction& i) {
 template <class Product>
 Handler mad_carry_handler(Type type) {
   switch (type) {
-    case Type::kU32: return mad_with_carry<u32, Product>;
-    case Type::kS32: return mad_with_carry<i32, Product>;
-    case Type::kU64: return mad_with_carry<u64, Product>;
-    case Type::kS64: return mad_with_carry<i64, Product>;
-    default: return nullptr;
+    case Type::kU32:
+      return mad_with_carry<u32, Product>;
+    case Type::kS32:
+      return mad_with_carry<i32, Product>;
+    case Type::kU64:
+      return mad_with_carry<u64, Product>;
+    case Type::kS64:
+      return mad_with_carry<i64, Product>;
+    default:
+      return nullptr;
   }
 }
 
@@ -276,8 +293,10 @@ bool select_add_carry(Selection& s, Instruction& out, bool carry_in, bool subtra
   if (is_float(type) || (bytes != 4 && bytes != 8)) return false;
   same_operands(s, out, type, 2);
   out.data[0] = (carry_in ? 1 : 0) | (carry_out ? 2 : 0);
-  if (bytes == 4) out.execute = subtract ? add_with_carry<u32, true> : add_with_carry<u32, false>;
-  else out.execute = subtract ? add_with_carry<u64, true> : add_with_carry<u64, false>;
+  if (bytes == 4)
+    out.execute = subtract ? add_with_carry<u32, true> : add_with_carry<u32, false>;
+  else
+    out.execute = subtract ? add_with_carry<u64, true> : add_with_carry<u64, false>;
   return true;
 }
 
@@ -293,7 +312,7 @@ bool select_mad_carry(Selection& s, Instruction& out, bool carry_in) {
   return true;
 }
 
-// ---- Selection ------------------------------------------------------------------------------------
+// ---- Selection ----------------------------------------------------------------------------------
 
 template <class Op, class Saturated, bool subtract>
 bool select_sum(Selection& s, Instruction& out) {
@@ -341,7 +360,8 @@ Handler wide_handler(Type type, bool with_c) {
     case Type::kS32:
       return with_c ? Handler{map_lanes<MadWide, i64, i32, i32, i64>}
                     : map_lanes<MultiplyWide, i64, i32, i32>;
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -379,8 +399,8 @@ bool select_mad(Selection& s, Instruction& out) {
       out.execute = map_lanes<MadHighSaturated, i32, i32, i32, i32>;
     }
   } else {
-    out.execute = part == "lo" ? for_integer_type<MadLow, 3>(type)
-                               : for_integer_type<MadHigh, 3>(type);
+    out.execute =
+        part == "lo" ? for_integer_type<MadLow, 3>(type) : for_integer_type<MadHigh, 3>(type);
   }
   if (!out.execute) return false;
   same_operands(s, out, type, 3);
@@ -435,10 +455,17 @@ bool select_sign(Selection& s, Instruction& out) {
   if (is_float(peek_type(s))) return select_float_sign(s, out);
   const Type type = s.take_type();
   switch (type) {
-    case Type::kS16: out.execute = map_lanes<Op, i16, i16>; break;
-    case Type::kS32: out.execute = map_lanes<Op, i32, i32>; break;
-    case Type::kS64: out.execute = map_lanes<Op, i64, i64>; break;
-    default: return false;
+    case Type::kS16:
+      out.execute = map_lanes<Op, i16, i16>;
+      break;
+    case Type::kS32:
+      out.execute = map_lanes<Op, i32, i32>;
+      break;
+    case Type::kS64:
+      out.execute = map_lanes<Op, i64, i64>;
+      break;
+    default:
+      return false;
   }
   same_operands(s, out, type, 1);
   return true;
@@ -459,9 +486,12 @@ bool select_dot(Selection& s, Instruction& out) {
   const Type a = s.take_type(), b = s.take_type();
   const auto allowed = [](Type type) { return type == Type::kU32 || type == Type::kS32; };
   if (!allowed(a) || !allowed(b)) return false;
-  if (four) out.execute = dot_handler<8, 0>(is_signed(a), is_signed(b));
-  else if (high) out.execute = dot_handler<16, 2>(is_signed(a), is_signed(b));
-  else out.execute = dot_handler<16, 0>(is_signed(a), is_signed(b));
+  if (four)
+    out.execute = dot_handler<8, 0>(is_signed(a), is_signed(b));
+  else if (high)
+    out.execute = dot_handler<16, 2>(is_signed(a), is_signed(b));
+  else
+    out.execute = dot_handler<16, 0>(is_signed(a), is_signed(b));
   same_operands(s, out, Type::kB32, 3);
   return true;
 }

@@ -36,8 +36,8 @@ class Linker {
     for (const Statement& statement : function.statements) {
       for (const Operand& operand : statement.operands) visit(operand);
       const bool indirect =
-          statement.opcode == "call" && std::any_of(statement.operands.begin(),
-                                                    statement.operands.end(), is_register);
+          statement.opcode == "call" &&
+          std::any_of(statement.operands.begin(), statement.operands.end(), is_register);
       if (indirect) add_all();
     }
   }
@@ -46,8 +46,8 @@ class Linker {
 
   void visit(const Operand& operand) {
     for (const Operand& element : operand.elements) visit(element);
-    const bool names = operand.kind == Operand::kSymbol ||
-                       (operand.kind == Operand::kMemory && !operand.has_base);
+    const bool names =
+        operand.kind == Operand::kSymbol || (operand.kind == Operand::kMemory && !operand.has_base);
     if (!names || operand.local || operand.name.empty()) return;
     if (linked_.module_shared.count(operand.name)) return;
     if (const Variable* variable = module_.variable(operand.name)) {

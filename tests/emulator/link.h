@@ -6,8 +6,8 @@
 namespace emulator {
 
 struct Linked {
-  std::vector<Function*> functions;                     // [0] is the kernel
-  std::map<std::string, u32, std::less<>> module_shared;  // offset of a module-level symbol
+  std::vector<Function*> functions;                           // [0] is the kernel
+  std::map<std::string, u32, std::less<>> module_shared;      // offset of a module-level symbol
   std::map<std::pair<const Function*, u32>, u32> own_shared;  // by function and variable
   u32 static_shared = 0;
   u32 dynamic_start = 0;  // where dynamic shared memory begins

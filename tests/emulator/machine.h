@@ -14,7 +14,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <string_view>
 #include <vector>
 
 namespace emulator {
@@ -49,7 +48,7 @@ using Handler = void (*)(Warp& warp, const Instruction& instruction);
 /// Where an instruction comes from, for messages.
 struct Origin {
   std::string_view text;  // the PTX instruction as written
-  u32 ptx_line = 0;  // line in the PTX text
+  u32 ptx_line = 0;       // line in the PTX text
   std::string_view file;  // CUDA source, by the nearest `.loc`; empty without -lineinfo
   u32 line = 0;
 };
@@ -148,14 +147,14 @@ struct KnownRange {
 
 struct Warp {
   std::byte* registers = nullptr;
-  u32 mask = 0;    // lanes that execute the current instruction: active and guard
-  u32 active = 0;  // lanes of the running group
-  u32 pc = 0;      // next instruction of the running group
-  u32 alive = 0;   // lanes that exist and have not exited
-  u32 index = 0;   // in the block
-  u32 limit = kAllLanes;         // pc at which the running group may meet another
-  u32 backward = 0;              // backward branches while diverged
-  Stop stop = Stop::kNo;         // set by a handler after which a group must be chosen anew
+  u32 mask = 0;           // lanes that execute the current instruction: active and guard
+  u32 active = 0;         // lanes of the running group
+  u32 pc = 0;             // next instruction of the running group
+  u32 alive = 0;          // lanes that exist and have not exited
+  u32 index = 0;          // in the block
+  u32 limit = kAllLanes;  // pc at which the running group may meet another
+  u32 backward = 0;       // backward branches while diverged
+  Stop stop = Stop::kNo;  // set by a handler after which a group must be chosen anew
   Block* block = nullptr;
   std::shared_ptr<Frame> frame;  // of the running group
   std::vector<Group> groups;     // the other groups while diverged, or all of them while parked
@@ -255,7 +254,7 @@ std::unique_ptr<Observer> make_checks(Launch& launch);
 std::unique_ptr<Observer> make_counters(Launch& launch, Counters& counters);
 std::shared_ptr<Counters> new_counters();
 
-// ---- Lanes that wait (schedule.cpp) ---------------------------------------------------------------
+// ---- Lanes that wait (schedule.cpp) -------------------------------------------------------------
 
 /// For a *.sync instruction: the lanes of `warp.mask` whose partners `members[lane]` (those alive)
 /// all execute it now. The others are parked and will execute the instruction again later. A handler

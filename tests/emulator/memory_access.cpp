@@ -55,8 +55,8 @@ void check_global(Warp& warp, const Instruction& i, const Access& access) {
     const Allocation* found = memory.find(address);
     if (!found || !found->contains(address, access.bytes)) {
       fault(warp, i, kIllegalAddress, lane,
-            sentence(access, "global", address) + " is out of bounds: " +
-                memory.describe(address, access.bytes));
+            sentence(access, "global", address) +
+                " is out of bounds: " + memory.describe(address, access.bytes));
     }
     known = {found->base, found->end()};
   });
@@ -79,7 +79,8 @@ void check(Warp& warp, const Instruction& i, const Access& access) {
       return check_window(warp, i, access, "parameter",
                           reinterpret_cast<u64>(block.launch->parameters),
                           block.launch->request->parameters.size());
-    default: return check_global(warp, i, access);
+    default:
+      return check_global(warp, i, access);
   }
 }
 

@@ -93,26 +93,33 @@ struct Handlers {
 };
 
 template <class M, class R, u32 N>
-constexpr Handlers kLoads = {load<M, R, N, Space::kGlobal>,  load<M, R, N, Space::kShared>,
-                             load<M, R, N, Space::kLocal>,   load<M, R, N, Space::kConst>,
-                             load<M, R, N, Space::kParam>,   load<M, R, N, Space::kGeneric>,
-                             load_parameter<M, R, N>,        load_argument<M, R, N>};
+constexpr Handlers kLoads = {load<M, R, N, Space::kGlobal>, load<M, R, N, Space::kShared>,
+                             load<M, R, N, Space::kLocal>,  load<M, R, N, Space::kConst>,
+                             load<M, R, N, Space::kParam>,  load<M, R, N, Space::kGeneric>,
+                             load_parameter<M, R, N>,       load_argument<M, R, N>};
 
 template <class M, class R, u32 N>
-constexpr Handlers kStores = {store<M, R, N, Space::kGlobal>,  store<M, R, N, Space::kShared>,
-                              store<M, R, N, Space::kLocal>,   nullptr,
-                              nullptr,                         store<M, R, N, Space::kGeneric>,
-                              nullptr,                         store_argument<M, R, N>};
+constexpr Handlers kStores = {store<M, R, N, Space::kGlobal>,
+                              store<M, R, N, Space::kShared>,
+                              store<M, R, N, Space::kLocal>,
+                              nullptr,
+                              nullptr,
+                              store<M, R, N, Space::kGeneric>,
+                              nullptr,
+                              store_argument<M, R, N>};
 
 template <class M, class R>
 const Handlers* by_vector(bool loads, size_t count) {
   switch (count) {
-    case 1: return loads ? &kLoads<M, R, 1> : &kStores<M, R, 1>;
-    case 2: return loads ? &kLoads<M, R, 2> : &kStores<M, R, 2>;
+    case 1:
+      return loads ? &kLoads<M, R, 1> : &kStores<M, R, 1>;
+    case 2:
+      return loads ? &kLoads<M, R, 2> : &kStores<M, R, 2>;
     case 4:
       if constexpr (sizeof(M) <= 4) return loads ? &kLoads<M, R, 4> : &kStores<M, R, 4>;
       return nullptr;
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -126,8 +133,10 @@ const Handlers* by_register(bool loads, u32 bytes, size_t count) {
     case 4:
       if constexpr (sizeof(M) <= 4) return by_vector<M, u32>(loads, count);
       return nullptr;
-    case 8: return by_vector<M, u64>(loads, count);
-    default: return nullptr;
+    case 8:
+      return by_vector<M, u64>(loads, count);
+    default:
+      return nullptr;
   }
 }
 
@@ -136,26 +145,35 @@ const Handlers* handlers_for(bool loads, Type type, u32 bytes, size_t count) {
   const bool with_sign = loads && is_signed(type);
   switch (type_bytes(type)) {
     case 1:
-      return with_sign ? by_register<i8>(loads, bytes, count) : by_register<u8>(loads, bytes, count);
+      return with_sign ? by_register<i8>(loads, bytes, count)
+                       : by_register<u8>(loads, bytes, count);
     case 2:
       return with_sign ? by_register<i16>(loads, bytes, count)
                        : by_register<u16>(loads, bytes, count);
     case 4:
       return with_sign ? by_register<i32>(loads, bytes, count)
                        : by_register<u32>(loads, bytes, count);
-    case 8: return by_register<u64>(loads, bytes, count);
-    default: return nullptr;
+    case 8:
+      return by_register<u64>(loads, bytes, count);
+    default:
+      return nullptr;
   }
 }
 
 Handler by_space(const Handlers& handlers, Space space) {
   switch (space) {
-    case Space::kGlobal: return handlers.global;
-    case Space::kShared: return handlers.shared;
-    case Space::kLocal: return handlers.local;
-    case Space::kConst: return handlers.constant;
-    case Space::kParam: return handlers.parameters;
-    default: return handlers.generic;
+    case Space::kGlobal:
+      return handlers.global;
+    case Space::kShared:
+      return handlers.shared;
+    case Space::kLocal:
+      return handlers.local;
+    case Space::kConst:
+      return handlers.constant;
+    case Space::kParam:
+      return handlers.parameters;
+    default:
+      return handlers.generic;
   }
 }
 

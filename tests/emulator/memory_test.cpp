@@ -45,7 +45,8 @@ TEST(Memory, EveryWidthInEverySpace) {
                            suffix + " " + registers + ", [%rd2];\n";
         if (space == "shared") body += "mov.u64 %rd3, tile;\nadd.u64 %rd3, %rd3, %rd1;\n";
         if (space == "local") body += "mov.u64 %rd3, stack;\n";
-        if (space == "") body += "mov.u64 %rd3, tile;\ncvta.shared.u64 %rd3, %rd3;\nadd.u64 %rd3, %rd3, %rd1;\n";
+        if (space == "")
+          body += "mov.u64 %rd3, tile;\ncvta.shared.u64 %rd3, %rd3;\nadd.u64 %rd3, %rd3, %rd1;\n";
         if (space == "global") body += "add.u64 %rd3, %rd2, 512;\n";
         body += "st" + dot + suffix + " [%rd3], " + registers + ";\n";
         // Through other registers, so that a load that does nothing shows.
@@ -78,13 +79,14 @@ TEST(Memory, NarrowLoadsAreExtended) {
 }
 
 TEST(Memory, CacheHintsAndScopesChangeNothing) {
-  const auto after = run_on(
-      {5, 0, 0, 0, 0, 0},
-      "ld.global.nc.L1::no_allocate.L2::128B.u32 %r1, [%rd0];\nld.volatile.global.u32 %r2, [%rd0];\n"
-      "ld.acquire.gpu.global.u32 %r3, [%rd0];\nld.relaxed.sys.u32 %r4, [%rd0];\n"
-      "st.global.cs.u32 [%rd0+4], %r1;\nst.volatile.u32 [%rd0+8], %r2;\n"
-      "st.release.cta.global.u32 [%rd0+12], %r3;\nst.global.wt.u32 [%rd0+16], %r4;\n"
-      "ldu.global.u32 %r5, [%rd0];\nst.global.u32 [%rd0+20], %r5;");
+  const auto after =
+      run_on({5, 0, 0, 0, 0, 0},
+             "ld.global.nc.L1::no_allocate.L2::128B.u32 %r1, [%rd0];\nld.volatile.global.u32 %r2, "
+             "[%rd0];\n"
+             "ld.acquire.gpu.global.u32 %r3, [%rd0];\nld.relaxed.sys.u32 %r4, [%rd0];\n"
+             "st.global.cs.u32 [%rd0+4], %r1;\nst.volatile.u32 [%rd0+8], %r2;\n"
+             "st.release.cta.global.u32 [%rd0+12], %r3;\nst.global.wt.u32 [%rd0+16], %r4;\n"
+             "ldu.global.u32 %r5, [%rd0];\nst.global.u32 [%rd0+20], %r5;");
   EXPECT_EQ(after, (std::vector<u32>{5, 5, 5, 5, 5, 5}));
 }
 
@@ -105,14 +107,14 @@ TEST(Memory, ConstantsAndInitialValues) {
 TEST(Memory, DynamicSharedStartsAfterStatic) {
   Configuration shape;
   shape.dynamic_shared = 64;
-  const auto after = run_on({0, 0, 0},
-                            ".shared .align 4 .b8 own[20];\nmov.u32 %r1, own;\nmov.u32 %r2, more;\n"
-                            "mov.u32 %r3, dynamic;\nsub.u32 %r4, %r2, %r1;\n"
-                            "st.global.u32 [%rd0], %r4;\nst.global.u32 [%rd0+4], %r3;\n"
-                            "st.shared.u32 [dynamic+60], 77;\nld.shared.u32 %r5, [%r3+60];\n"
-                            "st.global.u32 [%rd0+8], %r5;",
-                            ".shared .align 4 .b8 more[12];\n.extern .shared .align 16 .b8 dynamic[];",
-                            shape);
+  const auto after =
+      run_on({0, 0, 0},
+             ".shared .align 4 .b8 own[20];\nmov.u32 %r1, own;\nmov.u32 %r2, more;\n"
+             "mov.u32 %r3, dynamic;\nsub.u32 %r4, %r2, %r1;\n"
+             "st.global.u32 [%rd0], %r4;\nst.global.u32 [%rd0+4], %r3;\n"
+             "st.shared.u32 [dynamic+60], 77;\nld.shared.u32 %r5, [%r3+60];\n"
+             "st.global.u32 [%rd0+8], %r5;",
+             ".shared .align 4 .b8 more[12];\n.extern .shared .align 16 .b8 dynamic[];", shape);
   EXPECT_EQ(after, (std::vector<u32>{20, 32, 77}));
 }
 
@@ -136,26 +138,27 @@ TEST(Memory, BoundsAndAlignment) {
                "shared store");
   expect_fault(place + "atom.global.add.u32 %r1, [%rd2+256], 1;", kIllegalAddress, "atomic");
   expect_fault("mov.u64 %rd1, 0;\nld.u32 %r1, [%rd1];", kIllegalAddress, "0x0");
-  expect_fault(".local .align 4 .b8 stack[16];\nmov.u64 %rd1, stack;\nst.local.u32 [%rd1-4096], %r0;",
-               kIllegalAddress, "local store");
+  expect_fault(
+      ".local .align 4 .b8 stack[16];\nmov.u64 %rd1, stack;\nst.local.u32 [%rd1-4096], %r0;",
+      kIllegalAddress, "local store");
 }
 
 TEST(Memory, SpacesOfGenericAddresses) {
-  const auto after = run_on(
-      {0, 0, 0, 0, 0, 0},
-      ".shared .align 4 .b8 tile[8];\n.local .align 4 .b8 stack[8];\n"
-      "mov.u64 %rd1, tile;\ncvta.shared.u64 %rd2, %rd1;\nmov.u64 %rd3, stack;\n"
-      "cvta.local.u64 %rd4, %rd3;\ncvta.to.shared.u64 %rd5, %rd2;\n"
-      "isspacep.shared %p1, %rd2;\nisspacep.global %p2, %rd2;\nisspacep.local %p3, %rd4;\n"
-      "isspacep.global %p4, %rd0;\nisspacep.shared %p5, %rd0;\n"
-      "selp.u32 %r1, 1, 0, %p1;\nselp.u32 %r2, 1, 0, %p2;\nselp.u32 %r3, 1, 0, %p3;\n"
-      "selp.u32 %r4, 1, 0, %p4;\nselp.u32 %r5, 1, 0, %p5;\nsetp.eq.u64 %p6, %rd5, %rd1;\n"
-      "selp.u32 %r6, 1, 0, %p6;\nst.global.v2.u32 [%rd0], {%r1, %r2};\n"
-      "st.global.v2.u32 [%rd0+8], {%r3, %r4};\nst.global.v2.u32 [%rd0+16], {%r5, %r6};");
+  const auto after =
+      run_on({0, 0, 0, 0, 0, 0},
+             ".shared .align 4 .b8 tile[8];\n.local .align 4 .b8 stack[8];\n"
+             "mov.u64 %rd1, tile;\ncvta.shared.u64 %rd2, %rd1;\nmov.u64 %rd3, stack;\n"
+             "cvta.local.u64 %rd4, %rd3;\ncvta.to.shared.u64 %rd5, %rd2;\n"
+             "isspacep.shared %p1, %rd2;\nisspacep.global %p2, %rd2;\nisspacep.local %p3, %rd4;\n"
+             "isspacep.global %p4, %rd0;\nisspacep.shared %p5, %rd0;\n"
+             "selp.u32 %r1, 1, 0, %p1;\nselp.u32 %r2, 1, 0, %p2;\nselp.u32 %r3, 1, 0, %p3;\n"
+             "selp.u32 %r4, 1, 0, %p4;\nselp.u32 %r5, 1, 0, %p5;\nsetp.eq.u64 %p6, %rd5, %rd1;\n"
+             "selp.u32 %r6, 1, 0, %p6;\nst.global.v2.u32 [%rd0], {%r1, %r2};\n"
+             "st.global.v2.u32 [%rd0+8], {%r3, %r4};\nst.global.v2.u32 [%rd0+16], {%r5, %r6};");
   EXPECT_EQ(after, (std::vector<u32>{1, 0, 1, 1, 0, 1}));
 }
 
-// ---- Atomic operations ------------------------------------------------------------------------------
+// ---- Atomic operations --------------------------------------------------------------------------
 
 /// All 32 lanes apply `operation` with operand `lane` to one word; returns the word.
 u32 all_lanes(const std::string& operation, u32 start, bool shared) {
@@ -208,20 +211,22 @@ TEST(Atomics, ExchangeAndCompareAndSwap) {
                    "atom.global.cas.b32 %r2, [%rd0+4], 9, 77;\natom.cas.b32 %r3, [%rd0+4], 9, 78;\n"
                    "st.global.v2.u32 [%rd0+8], {%r1, %r3};"),
             (std::vector<u32>{8, 77, 5, 77}));
-  EXPECT_EQ(run_on({1, 2, 3, 0},
-                   "setp.ne.u32 %p1, %r0, 0;\n@%p1 exit;\nmov.u64 %rd1, 0x0000000200000001;\n"
-                   "mov.u64 %rd2, -1;\natom.global.cas.b64 %rd3, [%rd0], %rd1, %rd2;\n"
-                   "atom.global.cas.b16 %h1, [%rd0+8], 3, 4;\natom.global.add.u64 %rd4, [%rd0], 1;"),
-            (std::vector<u32>{0, 0, 4, 0}));
+  EXPECT_EQ(
+      run_on({1, 2, 3, 0},
+             "setp.ne.u32 %p1, %r0, 0;\n@%p1 exit;\nmov.u64 %rd1, 0x0000000200000001;\n"
+             "mov.u64 %rd2, -1;\natom.global.cas.b64 %rd3, [%rd0], %rd1, %rd2;\n"
+             "atom.global.cas.b16 %h1, [%rd0+8], 3, 4;\natom.global.add.u64 %rd4, [%rd0], 1;"),
+      (std::vector<u32>{0, 0, 4, 0}));
 }
 
 TEST(Atomics, Floats) {
   // 32 times 0.5 onto 1; f64 2.0; f16x2 1 and 2; bf16 1.
-  const auto after = run_on({0x3f800000u, 0, 0, 0x40000000u, 0x40003c00u, 0x00003f80u},
-                            "mov.f32 %f1, 0f3F000000;\nred.global.add.f32 [%rd0], %f1;\n"
-                            "mov.f64 %d1, 0d3FE0000000000000;\natom.global.add.f64 %d2, [%rd0+8], %d1;\n"
-                            "mov.b32 %r1, 0x38003800;\natom.global.add.noftz.f16x2 %r2, [%rd0+16], %r1;\n"
-                            "mov.b16 %h1, 0x3f00;\natom.global.add.noftz.bf16 %h2, [%rd0+20], %h1;");
+  const auto after =
+      run_on({0x3f800000u, 0, 0, 0x40000000u, 0x40003c00u, 0x00003f80u},
+             "mov.f32 %f1, 0f3F000000;\nred.global.add.f32 [%rd0], %f1;\n"
+             "mov.f64 %d1, 0d3FE0000000000000;\natom.global.add.f64 %d2, [%rd0+8], %d1;\n"
+             "mov.b32 %r1, 0x38003800;\natom.global.add.noftz.f16x2 %r2, [%rd0+16], %r1;\n"
+             "mov.b16 %h1, 0x3f00;\natom.global.add.noftz.bf16 %h2, [%rd0+20], %h1;");
   EXPECT_EQ(after[0], bits_of(17.0f));
   EXPECT_EQ(u64{after[3]} << 32 | after[2], bits_of(18.0));
   EXPECT_EQ(after[4], 0x4c804c40u);  // 18 and 17
@@ -235,9 +240,11 @@ TEST(Atomics, ManyThreadsOfTheHost) {
   Configuration shape;
   shape.grid.x = 500;
   shape.block.x = 96;
-  const Report report = execute(kernel_of("red.global.add.u32 [%rd0], 1;\nmov.f32 %f1, 0f3F800000;\n"
-                                          "red.global.add.f32 [%rd0+4], %f1;", 1),
-                                {cell.address()}, settings, shape);
+  const Report report =
+      execute(kernel_of("red.global.add.u32 [%rd0], 1;\nmov.f32 %f1, 0f3F800000;\n"
+                        "red.global.add.f32 [%rd0+4], %f1;",
+                        1),
+              {cell.address()}, settings, shape);
   EXPECT_EQ(report.error, kSuccess) << report.message;
   EXPECT_EQ(cell.values(), (std::vector<u32>{48000, static_cast<u32>(bits_of(48000.0f))}));
 }

@@ -68,8 +68,8 @@ bool select_pack(Selection& s, Instruction& out, u32 bytes) {
   if (count == 2 && bytes <= 8) {
     out.operand[1] = list[0];
     out.operand[2] = list[1];
-    out.execute = bytes == 4 ? map_lanes<PackHalves, u32, u16, u16>
-                             : map_lanes<PackWords, u64, u32, u32>;
+    out.execute =
+        bytes == 4 ? map_lanes<PackHalves, u32, u16, u16> : map_lanes<PackWords, u64, u32, u32>;
     return true;
   }
   out.list = s.keep(std::move(list));
@@ -110,10 +110,17 @@ bool select_move(Selection& s, Instruction& out) {
   if (s.elements(0) > 1) return select_unpack(s, out, bytes);
   same_operands(s, out, type, 1);
   switch (bytes) {
-    case 2: out.execute = map_lanes<Same, u16, u16>; break;
-    case 4: out.execute = map_lanes<Same, u32, u32>; break;
-    case 8: out.execute = map_lanes<Same, u64, u64>; break;
-    default: out.execute = move_wide;
+    case 2:
+      out.execute = map_lanes<Same, u16, u16>;
+      break;
+    case 4:
+      out.execute = map_lanes<Same, u32, u32>;
+      break;
+    case 8:
+      out.execute = map_lanes<Same, u64, u64>;
+      break;
+    default:
+      out.execute = move_wide;
   }
   return true;
 }

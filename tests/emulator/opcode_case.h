@@ -34,8 +34,8 @@ bool same_value(T a, T b) {
   return bits_of(a) == bits_of(b);
 }
 
-/// The kernel: d = instruction(a, b, c, e), one thread an element. With `guarded` only threads whose
-/// index has an odd number of set bits execute it; the others keep what d held before.
+/// The kernel: d = instruction(a, b, c, e), one thread an element. With `guarded` only threads
+/// whose index has an odd number of set bits execute it; the others keep what d held before.
 inline std::string opcode_kernel(const std::string& instruction, size_t result,
                                  const std::vector<size_t>& sources, bool guarded) {
   static const char* const names[] = {"a", "b", "c", "e"};
@@ -53,8 +53,8 @@ inline std::string opcode_kernel(const std::string& instruction, size_t result,
       "@%p0 exit;\n";
   const auto address = [&](size_t k, size_t bytes) {
     const std::string base = "%rd" + std::to_string(2 + k);
-    text += "ld.param.u64 %rd1, [p" + std::to_string(k) + "];\nmad.wide.u32 " + base +
-            ", %r2, " + std::to_string(bytes) + ", %rd1;\n";
+    text += "ld.param.u64 %rd1, [p" + std::to_string(k) + "];\nmad.wide.u32 " + base + ", %r2, " +
+            std::to_string(bytes) + ", %rd1;\n";
     return "[" + base + "]";
   };
   const std::string to = address(0, result);
@@ -157,22 +157,52 @@ void check_near(double relative, double absolute, const std::string& instruction
 template <class T>
 std::vector<T> edges() {
   using Limits = std::numeric_limits<T>;
-  return {T(0), T(1),  T(2),          T(3),          T(-1),             T(-2),
-          T(7), T(31), Limits::max(), Limits::min(), T(Limits::max() - 1), T(Limits::min() + 1),
-          T(0x5a), T(0x1234567890abcdefull), T(0xfedcba9876543210ull), T(Limits::max() / 2 + 1)};
+  return {T(0),
+          T(1),
+          T(2),
+          T(3),
+          T(-1),
+          T(-2),
+          T(7),
+          T(31),
+          Limits::max(),
+          Limits::min(),
+          T(Limits::max() - 1),
+          T(Limits::min() + 1),
+          T(0x5a),
+          T(0x1234567890abcdefull),
+          T(0xfedcba9876543210ull),
+          T(Limits::max() / 2 + 1)};
 }
 
 inline std::vector<float> float_edges() {
   const float inf = std::numeric_limits<float>::infinity();
-  return {0.0f,   -0.0f, 1.0f,      -1.0f,     1.5f,       -2.5f,      0.1f,      3.0e38f,
-          -3e38f, inf,   -inf,      NAN,       0x1p-126f,  -0x1p-126f, 0x1p-149f, -0x1p-149f,
-          1e-40f, 123.456f, 16777217.0f, 0x1.fffffep127f, 0x1.000002p0f, 1e10f, 0.5f, -0.75f};
+  return {0.0f,        -0.0f,           1.0f,          -1.0f,      1.5f,   -2.5f,
+          0.1f,        3.0e38f,         -3e38f,        inf,        -inf,   NAN,
+          0x1p-126f,   -0x1p-126f,      0x1p-149f,     -0x1p-149f, 1e-40f, 123.456f,
+          16777217.0f, 0x1.fffffep127f, 0x1.000002p0f, 1e10f,      0.5f,   -0.75f};
 }
 
 inline std::vector<double> double_edges() {
   const double inf = std::numeric_limits<double>::infinity();
-  return {0.0, -0.0, 1.0, -1.0, 1.5, -2.5, 0.1, 1.7e308, -1.7e308, inf, -inf, double(NAN),
-          0x1p-1022, 0x1p-1074, -0x1p-1074, 123.456, 9007199254740993.0, 0x1.0000000000001p0};
+  return {0.0,
+          -0.0,
+          1.0,
+          -1.0,
+          1.5,
+          -2.5,
+          0.1,
+          1.7e308,
+          -1.7e308,
+          inf,
+          -inf,
+          double(NAN),
+          0x1p-1022,
+          0x1p-1074,
+          -0x1p-1074,
+          123.456,
+          9007199254740993.0,
+          0x1.0000000000001p0};
 }
 
 }  // namespace emulator::test

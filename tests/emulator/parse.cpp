@@ -54,7 +54,8 @@ class ModuleParser {
     lexer_.next();
     const std::string_view name = lexer_.next().text;
     if (name.substr(0, 3) == "sm_") {
-      module_.target = static_cast<u32>(std::strtoul(std::string(name.substr(3)).c_str(), nullptr, 10));
+      module_.target =
+          static_cast<u32>(std::strtoul(std::string(name.substr(3)).c_str(), nullptr, 10));
     }
     while (lexer_.accept(',')) lexer_.next();
   }
@@ -202,9 +203,9 @@ void place_variables(Module& module) {
   for (Variable& variable : module.variables) {
     if (!placed(variable)) continue;
     const MemoryKind kind = variable.managed ? MemoryKind::kManaged : MemoryKind::kDevice;
-    Allocation* allocation = DeviceMemory::instance().allocate(
-        std::max(variable.bytes, 1u), kind, "variable `" + variable.name + "`",
-        std::max(variable.align, 256u));
+    Allocation* allocation = DeviceMemory::instance().allocate(std::max(variable.bytes, 1u), kind,
+                                                               "variable `" + variable.name + "`",
+                                                               std::max(variable.align, 256u));
     if (!allocation) throw std::bad_alloc();
     variable.address = allocation->base;
     const DeviceMemory::Access access;

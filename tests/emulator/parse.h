@@ -13,10 +13,10 @@ struct Variable {
   Space space = Space::kGlobal;  // kGlobal, kConst, kShared, kLocal, kParam
   u32 align = 1;
   u32 bytes = 0;
-  bool dynamic = false;     // `extern .shared x[]`: starts after all static shared memory
+  bool dynamic = false;  // `extern .shared x[]`: starts after all static shared memory
   bool managed = false;
-  bool defined = true;      // false: `.extern` in another module
-  std::vector<u8> initial;  // as far as written; the rest is zero
+  bool defined = true;                                // false: `.extern` in another module
+  std::vector<u8> initial;                            // as far as written; the rest is zero
   std::vector<std::pair<u32, std::string>> pointers;  // offset and symbol of initial addresses
   u64 address = 0;  // host address after place_variables (global, const)
 };
@@ -31,13 +31,13 @@ struct Parameter {
 struct Operand {
   enum Kind { kRegister, kSpecial, kInteger, kFloat, kSymbol, kLabel, kMemory, kVector, kSink };
   Kind kind = kRegister;
-  bool has_base = false;   // kMemory: the base is a register, else `name` or a plain number
-  bool negated = false;    // !%p
-  u32 reg = 0;             // kRegister, kMemory: index into Function::registers; kLabel: statement
-  u32 local = 0;           // kSymbol, kMemory: 1 + index into Function::variables; 0: module level
-  std::string_view name;   // kSpecial, kSymbol, kLabel, kMemory with a symbol
-  i64 addend = 0;          // kMemory, kSymbol
-  u64 bits = 0;            // kInteger; kFloat: bits of a double
+  bool has_base = false;  // kMemory: the base is a register, else `name` or a plain number
+  bool negated = false;   // !%p
+  u32 reg = 0;            // kRegister, kMemory: index into Function::registers; kLabel: statement
+  u32 local = 0;          // kSymbol, kMemory: 1 + index into Function::variables; 0: module level
+  std::string_view name;  // kSpecial, kSymbol, kLabel, kMemory with a symbol
+  i64 addend = 0;         // kMemory, kSymbol
+  u64 bits = 0;           // kInteger; kFloat: bits of a double
   std::vector<Operand> elements;  // kVector: `{..}`, `p|q`, `(..)`
 };
 
@@ -58,13 +58,13 @@ struct Statement {
 struct Function {
   std::string name;
   bool kernel = false;
-  bool defined = false;  // false: only declared
-  std::vector<Parameter> parameters;         // of a kernel
+  bool defined = false;               // false: only declared
+  std::vector<Parameter> parameters;  // of a kernel
   u32 parameter_bytes = 0;
-  std::vector<u32> arguments, returns;       // of a device function: indices into `variables`
-  u32 max_threads = 0;                       // .maxntid product; 0 if not written
+  std::vector<u32> arguments, returns;  // of a device function: indices into `variables`
+  u32 max_threads = 0;                  // .maxntid product; 0 if not written
   u32 min_blocks = 0;
-  std::array<u32, 3> required_threads{};     // .reqntid
+  std::array<u32, 3> required_threads{};  // .reqntid
 
   // The rest is there once the body has been parsed: Module::body.
   bool parsed = false;
@@ -73,7 +73,7 @@ struct Function {
   std::vector<Variable> variables;  // .local, .shared, .param of the function
   std::vector<u8> registers;        // bytes per lane by register index; 0 for predicates
   std::vector<Statement> statements;
-  u32 static_shared = 0;            // kernels: bytes, with all it calls
+  u32 static_shared = 0;  // kernels: bytes, with all it calls
 };
 
 struct Module {

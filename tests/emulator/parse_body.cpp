@@ -21,9 +21,9 @@ struct RegisterRange {
 struct Scope {
   u32 parent = 0;
   std::vector<RegisterRange> ranges;
-  std::map<std::string_view, u32> names;      // single registers
+  std::map<std::string_view, u32> names;              // single registers
   std::map<std::string, u32, std::less<>> variables;  // 1 + index into Function::variables
-  std::map<std::string_view, u32> labels;     // statement index
+  std::map<std::string_view, u32> labels;             // statement index
 };
 
 /// File, line and column of a `.loc`.
@@ -32,8 +32,7 @@ using Place = std::array<u32, 3>;
 /// Parses one body. Scope 0 is the function's own; inner scopes may declare names again.
 class BodyParser {
  public:
-  BodyParser(Function& function)
-      : function_(function), lexer_(function.body, function.body_line) {
+  BodyParser(Function& function) : function_(function), lexer_(function.body, function.body_line) {
     scopes_.emplace_back();
     for (size_t i = 0; i < function.variables.size(); ++i) {
       scopes_[0].variables[function.variables[i].name] = static_cast<u32>(i) + 1;
@@ -88,9 +87,8 @@ class BodyParser {
     for (auto caller = callers_.find(place); caller != callers_.end() && chain.size() < 64;
          caller = callers_.find(chain.back()))
       chain.push_back(caller->second);
-    const auto shown = std::find_if(chain.begin(), chain.end(), [&](const Place& at) {
-      return at[0] == chain.back()[0];
-    });
+    const auto shown = std::find_if(chain.begin(), chain.end(),
+                                    [&](const Place& at) { return at[0] == chain.back()[0]; });
     file_ = (*shown)[0];
     line_ = (*shown)[1];
   }
@@ -111,8 +109,10 @@ class BodyParser {
     u32 vector = 1;
     while (lexer_.peek().text[0] == '.') {
       const std::string_view word = lexer_.next().text;
-      if (word == ".v2" || word == ".v4") vector = word == ".v2" ? 2 : 4;
-      else bytes = type_word_bytes(word);
+      if (word == ".v2" || word == ".v4")
+        vector = word == ".v2" ? 2 : 4;
+      else
+        bytes = type_word_bytes(word);
     }
     if (vector != 1) throw std::invalid_argument("vector registers are not supported");
     if (bytes == 1) bytes = 2;
@@ -168,8 +168,8 @@ class BodyParser {
       lexer_.skip_past(';');
       statement.text = lexer_.between(from, std::max(to, lexer_.position()));
     }
-    while (!statement.text.empty() && (std::isspace(statement.text.back()) ||
-                                       statement.text.back() == ';')) {
+    while (!statement.text.empty() &&
+           (std::isspace(statement.text.back()) || statement.text.back() == ';')) {
       statement.text.remove_suffix(1);
     }
     if (const size_t at = statement.text.find("\n\t.loc"); at != std::string_view::npos) {
@@ -389,7 +389,16 @@ class BodyParser {
 
 void parse_body(Module&, Function& function) {
   function.parsed = true;
-  BodyParser(function).run();
+  try {
+    BodyParser(function).run();
+  } catch (const std::invalid_argument& error) {
+    // Whoever launches it learns of it.
+    Statement statement;
+    statement.ptx_line = function.body_line;
+    statement.text = function.name;
+    statement.trouble = error.what();
+    function.statements.push_back(statement);
+  }
 }
 
 }  // namespace emulator

@@ -10,22 +10,32 @@ namespace {
 
 int mode_of(Rounding rounding) {
   switch (rounding) {
-    case Rounding::kZero: return FE_TOWARDZERO;
-    case Rounding::kDown: return FE_DOWNWARD;
-    case Rounding::kUp: return FE_UPWARD;
-    default: return FE_TONEAREST;
+    case Rounding::kZero:
+      return FE_TOWARDZERO;
+    case Rounding::kDown:
+      return FE_DOWNWARD;
+    case Rounding::kUp:
+      return FE_UPWARD;
+    default:
+      return FE_TONEAREST;
   }
 }
 
 template <class T>
 __attribute__((noinline)) T compute(Arithmetic operation, T a, T b, T c) {
   switch (operation) {
-    case Arithmetic::kAdd: return a + b;
-    case Arithmetic::kSubtract: return a - b;
-    case Arithmetic::kMultiply: return a * b;
-    case Arithmetic::kDivide: return a / b;
-    case Arithmetic::kFma: return std::fma(a, b, c);
-    case Arithmetic::kSquareRoot: return std::sqrt(a);
+    case Arithmetic::kAdd:
+      return a + b;
+    case Arithmetic::kSubtract:
+      return a - b;
+    case Arithmetic::kMultiply:
+      return a * b;
+    case Arithmetic::kDivide:
+      return a / b;
+    case Arithmetic::kFma:
+      return std::fma(a, b, c);
+    case Arithmetic::kSquareRoot:
+      return std::sqrt(a);
   }
   return a;
 }

@@ -22,8 +22,8 @@
 namespace emulator {
 namespace {
 
-constexpr u64 kWarpTurn = 20000;      // warp-instructions
-constexpr u64 kBlockTurn = 8000000;   // warp-instructions before another block is started
+constexpr u64 kWarpTurn = 20000;     // warp-instructions
+constexpr u64 kBlockTurn = 8000000;  // warp-instructions before another block is started
 constexpr size_t kAlign = 1024;
 
 /// Bytes on the heap, aligned to kAlign.
@@ -32,14 +32,14 @@ class Bytes {
   void resize(size_t bytes) {
     if (bytes <= size_) return;
     data_.reset(static_cast<std::byte*>(
-        ::operator new(std::max<size_t>(bytes, 1), std::align_val_t{kAlign})));
+        ::operator new (std::max<size_t>(bytes, 1), std::align_val_t{kAlign})));
     size_ = bytes;
   }
   std::byte* data() const { return data_.get(); }
 
  private:
   struct Free {
-    void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t{kAlign}); }
+    void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{kAlign}); }
   };
   std::unique_ptr<std::byte, Free> data_;
   size_t size_ = 0;
@@ -283,8 +283,9 @@ void check_request(const LaunchRequest& request, const Settings& settings, const
   }
   const Function& kernel = *program.kernel;
   if (kernel.max_threads && volume(block) > kernel.max_threads) {
-    refuse(request.kernel, kInvalidValue, "more threads than __launch_bounds__(" +
-                                              std::to_string(kernel.max_threads) + "): " + sizes);
+    refuse(request.kernel, kInvalidValue,
+           "more threads than __launch_bounds__(" + std::to_string(kernel.max_threads) +
+               "): " + sizes);
   }
   const u32 most = settings.capability >= 90 ? 232448 : settings.capability >= 80 ? 166912 : 65536;
   if (shared_bytes > most) {
@@ -341,6 +342,9 @@ Report run(const LaunchRequest& request, const Settings& settings) {
     if (settings.checks == Checks::kFull) {
       report.message += " (EMULATOR_SEED=" + std::to_string(settings.seed) + ")";
     }
+  } catch (const std::exception& error) {
+    report.error = kInvalidPtx;
+    report.message = "kernel " + request.kernel + ": " + error.what();
   }
   return report;
 }

@@ -208,8 +208,8 @@ std::string describe_waits(const Block& block) {
       const u32 pc = group.barrier ? group.pc - 1 : group.pc;
       const Instruction& instruction = program.code[std::min<size_t>(pc, program.code.size() - 1)];
       const u32 lane = static_cast<u32>(std::countr_zero(group.mask));
-      text += "\n  " + std::to_string(std::popcount(group.mask)) + " threads wait: " +
-              place(warp, instruction, lane);
+      text += "\n  " + std::to_string(std::popcount(group.mask)) +
+              " threads wait: " + place(warp, instruction, lane);
     }
   }
   return text;

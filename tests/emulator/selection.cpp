@@ -16,14 +16,14 @@ struct TypeName {
 };
 
 constexpr TypeName kTypes[] = {
-    {"pred", Type::kPred, 0},     {"b8", Type::kB8, 1},         {"b16", Type::kB16, 2},
-    {"b32", Type::kB32, 4},       {"b64", Type::kB64, 8},       {"b128", Type::kB128, 16},
-    {"u8", Type::kU8, 1},         {"u16", Type::kU16, 2},       {"u32", Type::kU32, 4},
-    {"u64", Type::kU64, 8},       {"s8", Type::kS8, 1},         {"s16", Type::kS16, 2},
-    {"s32", Type::kS32, 4},       {"s64", Type::kS64, 8},       {"f16", Type::kF16, 2},
-    {"f16x2", Type::kF16x2, 4},   {"bf16", Type::kBf16, 2},     {"bf16x2", Type::kBf16x2, 4},
-    {"f32", Type::kF32, 4},       {"f64", Type::kF64, 8},       {"tf32", Type::kTf32, 4},
-    {"u16x2", Type::kU16x2, 4},   {"s16x2", Type::kS16x2, 4},
+    {"pred", Type::kPred, 0},   {"b8", Type::kB8, 1},       {"b16", Type::kB16, 2},
+    {"b32", Type::kB32, 4},     {"b64", Type::kB64, 8},     {"b128", Type::kB128, 16},
+    {"u8", Type::kU8, 1},       {"u16", Type::kU16, 2},     {"u32", Type::kU32, 4},
+    {"u64", Type::kU64, 8},     {"s8", Type::kS8, 1},       {"s16", Type::kS16, 2},
+    {"s32", Type::kS32, 4},     {"s64", Type::kS64, 8},     {"f16", Type::kF16, 2},
+    {"f16x2", Type::kF16x2, 4}, {"bf16", Type::kBf16, 2},   {"bf16x2", Type::kBf16x2, 4},
+    {"f32", Type::kF32, 4},     {"f64", Type::kF64, 8},     {"tf32", Type::kTf32, 4},
+    {"u16x2", Type::kU16x2, 4}, {"s16x2", Type::kS16x2, 4},
 };
 
 /// Bits of a float immediate in a float type; the name keeps the bits of `0f...` exactly.
@@ -32,11 +32,15 @@ u64 float_bits(const Operand& operand, Type type) {
   std::memcpy(&value, &operand.bits, sizeof value);
   switch (type) {
     case Type::kF64:
-    case Type::kB64: return operand.bits;
+    case Type::kB64:
+      return operand.bits;
     case Type::kF16:
-    case Type::kB16: return to_half(value);
-    case Type::kBf16: return to_bfloat(value);
-    default: break;
+    case Type::kB16:
+      return to_half(value);
+    case Type::kBf16:
+      return to_bfloat(value);
+    default:
+      break;
   }
   if (!operand.name.empty()) {
     return std::strtoull(std::string(operand.name.substr(2)).c_str(), nullptr, 16);
@@ -152,11 +156,16 @@ u32 Selection::source(size_t index, Type type, size_t element) {
                                     " bits, not " + std::to_string(8 * bytes));
       }
       return decoder_.register_row(it.reg);
-    case Operand::kInteger: return decoder_.constant_row(it.bits, bytes);
-    case Operand::kFloat: return decoder_.constant_row(float_bits(it, type), bytes);
-    case Operand::kSpecial: return decoder_.special_row(it.name, bytes);
-    case Operand::kSymbol: return decoder_.symbol_row(it, bytes);
-    default: throw std::invalid_argument("an operand is of the wrong kind");
+    case Operand::kInteger:
+      return decoder_.constant_row(it.bits, bytes);
+    case Operand::kFloat:
+      return decoder_.constant_row(float_bits(it, type), bytes);
+    case Operand::kSpecial:
+      return decoder_.special_row(it.name, bytes);
+    case Operand::kSymbol:
+      return decoder_.symbol_row(it, bytes);
+    default:
+      throw std::invalid_argument("an operand is of the wrong kind");
   }
 }
 
@@ -240,9 +249,7 @@ const u32* Selection::labels(size_t index, u32& count) {
 
 u32 Selection::entry(size_t index) { return decoder_.entry_of(operand(index).name); }
 
-u32 Selection::entries() const {
-  return static_cast<u32>(decoder_.program().entries.size());
-}
+u32 Selection::entries() const { return static_cast<u32>(decoder_.program().entries.size()); }
 
 std::vector<u32> Selection::argument_rows(u32 entry) {
   const Function* function = decoder_.program().entries[entry].function;

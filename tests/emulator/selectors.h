@@ -18,13 +18,20 @@ constexpr Handler same_type() {
 template <class Op, u32 arity>
 Handler for_integer_type(Type type) {
   switch (type) {
-    case Type::kU16: return same_type<Op, u16, arity>();
-    case Type::kS16: return same_type<Op, i16, arity>();
-    case Type::kU32: return same_type<Op, u32, arity>();
-    case Type::kS32: return same_type<Op, i32, arity>();
-    case Type::kU64: return same_type<Op, u64, arity>();
-    case Type::kS64: return same_type<Op, i64, arity>();
-    default: return nullptr;
+    case Type::kU16:
+      return same_type<Op, u16, arity>();
+    case Type::kS16:
+      return same_type<Op, i16, arity>();
+    case Type::kU32:
+      return same_type<Op, u32, arity>();
+    case Type::kS32:
+      return same_type<Op, i32, arity>();
+    case Type::kU64:
+      return same_type<Op, u64, arity>();
+    case Type::kS64:
+      return same_type<Op, i64, arity>();
+    default:
+      return nullptr;
   }
 }
 
@@ -32,10 +39,14 @@ Handler for_integer_type(Type type) {
 template <class Op, u32 arity>
 Handler for_bits_type(Type type) {
   switch (type) {
-    case Type::kB16: return same_type<Op, u16, arity>();
-    case Type::kB32: return same_type<Op, u32, arity>();
-    case Type::kB64: return same_type<Op, u64, arity>();
-    default: return nullptr;
+    case Type::kB16:
+      return same_type<Op, u16, arity>();
+    case Type::kB32:
+      return same_type<Op, u32, arity>();
+    case Type::kB64:
+      return same_type<Op, u64, arity>();
+    default:
+      return nullptr;
   }
 }
 

@@ -39,35 +39,64 @@ u64 special_value(u32 special, const Warp& warp, u32 lane) {
   const u32 thread = warp.index * kLanes + lane;
   const u32 bit = 1u << lane;
   switch (special) {
-    case kTidX: return thread % request.block.x;
-    case kTidY: return thread / request.block.x % request.block.y;
-    case kTidZ: return thread / request.block.x / request.block.y;
-    case kNtidX: return request.block.x;
-    case kNtidY: return request.block.y;
-    case kNtidZ: return request.block.z;
-    case kCtaidX: return block.index[0];
-    case kCtaidY: return block.index[1];
-    case kCtaidZ: return block.index[2];
-    case kNctaidX: return request.grid.x;
-    case kNctaidY: return request.grid.y;
-    case kNctaidZ: return request.grid.z;
-    case kLaneId: return lane;
-    case kWarpId: return warp.index;
-    case kNwarpId: return 64;
-    case kSmId: return block.linear % 108;
-    case kNsmId: return 108;
-    case kLanemaskEq: return bit;
-    case kLanemaskLe: return bit | (bit - 1);
-    case kLanemaskLt: return bit - 1;
-    case kLanemaskGe: return ~(bit - 1);
-    case kLanemaskGt: return ~(bit | (bit - 1));
-    case kDynamicShared: return request.dynamic_shared;
-    case kTotalShared: return block.shared_bytes;
-    case kOne: return 1;
-    case kSharedBase: return reinterpret_cast<u64>(block.shared);
-    case kLocalBase: return reinterpret_cast<u64>(block.local) + u64{thread} * block.local_bytes;
-    case kParameters: return reinterpret_cast<u64>(block.launch->parameters);
-    default: return 0;
+    case kTidX:
+      return thread % request.block.x;
+    case kTidY:
+      return thread / request.block.x % request.block.y;
+    case kTidZ:
+      return thread / request.block.x / request.block.y;
+    case kNtidX:
+      return request.block.x;
+    case kNtidY:
+      return request.block.y;
+    case kNtidZ:
+      return request.block.z;
+    case kCtaidX:
+      return block.index[0];
+    case kCtaidY:
+      return block.index[1];
+    case kCtaidZ:
+      return block.index[2];
+    case kNctaidX:
+      return request.grid.x;
+    case kNctaidY:
+      return request.grid.y;
+    case kNctaidZ:
+      return request.grid.z;
+    case kLaneId:
+      return lane;
+    case kWarpId:
+      return warp.index;
+    case kNwarpId:
+      return 64;
+    case kSmId:
+      return block.linear % 108;
+    case kNsmId:
+      return 108;
+    case kLanemaskEq:
+      return bit;
+    case kLanemaskLe:
+      return bit | (bit - 1);
+    case kLanemaskLt:
+      return bit - 1;
+    case kLanemaskGe:
+      return ~(bit - 1);
+    case kLanemaskGt:
+      return ~(bit | (bit - 1));
+    case kDynamicShared:
+      return request.dynamic_shared;
+    case kTotalShared:
+      return block.shared_bytes;
+    case kOne:
+      return 1;
+    case kSharedBase:
+      return reinterpret_cast<u64>(block.shared);
+    case kLocalBase:
+      return reinterpret_cast<u64>(block.local) + u64{thread} * block.local_bytes;
+    case kParameters:
+      return reinterpret_cast<u64>(block.launch->parameters);
+    default:
+      return 0;
   }
 }
 
