@@ -222,6 +222,8 @@ TILE = "conv2d_implicit_gemm{}_kernel<float, Tile<128, {}>, {}>"
         (TILE.format("_backward_input", "64, 8, 4, 8", "true"), 70),
         (TILE.format("_backward_weight", "64, 8, 4, 16", "true"), 70),
         (TILE.format("", "64, 8, 4, 8", "false"), 60),
+        ("matmul_tiled_kernel<float, Tile<128, 128, 8, 8, 8>, true, false, true>", 80),
+        ("matmul_tiled_kernel<float, Tile<128, 64, 8, 4, 8>, true, true, false>", 70),
     ],
 )
 def test_the_share_of_multiply_adds_is_gated(row, name, least):
@@ -241,6 +243,20 @@ def test_vector_kernels_access_16_bytes(row):
     for change in ({"loop_global_loads": {"128": 2, "32": 1}}, {"global_stores": {"32": 8}}):
         (line,) = kernel_rules.broken_gates({**good, **change})
         assert "only 128 wanted" in line
+
+
+def test_tensor_cores_are_fed(row):
+    good = {**row, "kernel": "conv2d_tensor_core_kernel<bf16, true>", "hmma_percent": 26.0,
+            "loop": {"hmma": 32, "ldmatrix": 12}, "global_loads": {"128": 9},
+            "global_stores": {"128": 8}}  # fmt: skip
+    assert kernel_rules.broken_gates(good) == []
+    for change, said in [
+        ({"hmma_percent": 15.9}, "HMMA 15.9 %"),
+        ({"loop": {"hmma": 16, "ldmatrix": 12}}, "1.33 mma for an ldmatrix"),
+        ({"global_loads": {"128": 9, "16": 2}}, "only 128 wanted"),
+    ]:
+        (line,) = kernel_rules.broken_gates({**good, **change})
+        assert said in line
 
 
 def test_at_most_three_kernels_are_excused_and_each_with_a_reason():
