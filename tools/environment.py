@@ -239,8 +239,9 @@ def build_cuda(*targets: str) -> None:
     """Compile the CUDA plug-in and the stand-in runtime that executes it without a GPU."""
     nvcc = cuda_compiler()
     with stage("compiling the CUDA plug-in and the emulator"):
-        configure(BUILD, "-DSTRIATE_CUDA=on", f"-DCMAKE_CUDA_COMPILER={nvcc}",
-                  "-DSTRIATE_EMULATOR=ON")  # fmt: skip
+        # The machine's own nvcc CMake has found by itself; to name it anew would empty its cache.
+        ours = [f"-DCMAKE_CUDA_COMPILER={nvcc}"] if nvcc.is_relative_to(VENV) else []
+        configure(BUILD, "-DSTRIATE_CUDA=on", "-DSTRIATE_EMULATOR=ON", *ours)
         compile_targets(BUILD, "striate_cuda", "emulator_runtime", *targets)
 
 
