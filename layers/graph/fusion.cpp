@@ -30,6 +30,7 @@ class Fusion {
       if (name == "add") merge_residual(*node);
       merge_activation(*node);
       merge_gate(*node);
+      move_before_pooling(*node);
       if (name == "reduce_sum") merge_column_sums(*node);
     }
     for (Value& output : graph_.outputs) output = current(output);
@@ -240,6 +241,28 @@ class Fusion {
     }
     users_[result] = users_[node.output(0)];
     replaced_[key(node.output(0))] = result;
+  }
+
+  /// relu's gradient keeps or drops what a winner of max pooling gets, and y there is the pooled y:
+  /// so it comes before the pooling's, on the smaller image.
+  void move_before_pooling(const Node& node) {
+    const std::string& name = node.operation->name;
+    if (name != "relu_backward" && name != "relu6_backward") return;
+    if (replaced_.count(key(node.output(0))) || !only_user(node.inputs[0])) return;
+    const Node& pool = *node.inputs[0].node;
+    if (pool.operation->name != "max_pool2d_backward" || pool.gate) return;
+    const Value winner = pool.inputs[1];
+    const Node& forward = *winner.node;
+    if (forward.operation->name != "max_pool2d" || forward.inputs[0] != node.inputs[1]) return;
+    const auto place = [&](const Node& as, const Node& at, std::vector<Value> inputs) {
+      const LayerScope scope(as);
+      const Value made = emit(*as.operation, as.options, std::move(inputs))[0];
+      made.node->id = at.id;
+      users_[made] = users_[at.output(0)];
+      return made;
+    };
+    const Value kept = place(node, pool, {pool.inputs[0], forward.output(0)});
+    replaced_[key(node.output(0))] = place(pool, node, {kept, winner, pool.inputs[2]});
   }
 
   /// dw = x^T dy and db = the sums of dy's columns: one pass over dy gives both.
