@@ -246,17 +246,33 @@ def test_vector_kernels_access_16_bytes(row):
 
 
 def test_tensor_cores_are_fed(row):
-    good = {**row, "kernel": "conv2d_tensor_core_kernel<bf16, true>", "hmma_percent": 26.0,
-            "loop": {"hmma": 32, "ldmatrix": 12}, "global_loads": {"128": 9},
-            "global_stores": {"128": 8}}  # fmt: skip
+    large = "TensorTile<128, 128, 64, 32, 3>"
+    good = {**row, "kernel": f"conv2d_tensor_core_kernel<bf16, {large}, true>",
+            "hmma_percent": 22.0, "loop": {"hmma": 32, "ldmatrix": 12},
+            "loop_global_loads": {"128": 9}, "global_stores": {"128": 8}}  # fmt: skip
     assert kernel_rules.broken_gates(good) == []
     for change, said in [
-        ({"hmma_percent": 15.9}, "HMMA 15.9 %"),
+        ({"hmma_percent": 21.9}, "at least 22 %"),
+        ({"kernel": f"conv2d_tensor_core_kernel<f16, {large}, false>", "hmma_percent": 15.9},
+         "at least 16 %"),
+        ({"kernel": f"conv2d_tensor_core_backward_weight_kernel<f16, {large}>",
+          "hmma_percent": 15.9}, "at least 16 %"),
+        ({"kernel": "matmul_tensor_core_kernel<f16, TensorTile<64, 64, 32, 32, 4>, true, false>",
+          "hmma_percent": 9.9}, "at least 10 %"),
         ({"loop": {"hmma": 16, "ldmatrix": 12}}, "1.33 mma for an ldmatrix"),
-        ({"global_loads": {"128": 9, "16": 2}}, "only 128 wanted"),
-    ]:
+        ({"loop_global_loads": {"128": 9, "16": 2}}, "only 128 wanted"),
+    ]:  # fmt: skip
         (line,) = kernel_rules.broken_gates({**good, **change})
         assert said in line
+
+
+def test_dynamic_shared_memory_of_tensor_tiles():
+    # Three steps of 16 KiB each, or four of 8, and the rows' places in the output.
+    large = "conv2d_tensor_core_kernel<bf16, TensorTile<128, 128, 64, 32, 3>, true>"
+    assert kernel_rules.dynamic_shared(large) == 3 * 16384 + 1024
+    small = "matmul_tensor_core_kernel<f16, TensorTile<64, 64, 32, 32, 4>, true, false>"
+    assert kernel_rules.dynamic_shared(small) == 4 * 8192 + 512
+    assert kernel_rules.dynamic_shared("unary_kernel<float, 4>") == 0
 
 
 def test_at_most_three_kernels_are_excused_and_each_with_a_reason():

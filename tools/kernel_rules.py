@@ -20,10 +20,18 @@ MAY_SPILL: dict[str, str] = {
     "one of the three blocks on a multiprocessor, for which it has 80 registers",
 }
 
+
+def tensor_tile_bytes(rows: int, columns: int, stages: int) -> int:
+    """Return TensorTile::kSharedBytes of kernels/tensor_tile.cuh."""
+    steps = (rows + columns) * 32 * 2 * stages
+    sums = 64 * (columns + 8) * 4  # on their way out
+    return max(steps, sums) + rows * 8
+
+
 # Threads of a block and dynamic shared memory are chosen at the launch. Threads are those of
-# __launch_bounds__, else launch.cuh's 256; the shared memory of these kernels is written here:
+# __launch_bounds__, else launch.cuh's 256; the shared memory of these kernels is worked out here:
 # (pattern of the name, bytes as a function of the numbers that the pattern finds).
-DYNAMIC_SHARED: list[tuple[str, object]] = []
+DYNAMIC_SHARED = [(r"TensorTile<(\d+), (\d+), \d+, \d+, (\d+)>", tensor_tile_bytes)]
 
 
 @dataclass(frozen=True)
@@ -84,12 +92,27 @@ def product_families() -> list[Family]:
     ]  # fmt: skip
 
 
+def tensor_families() -> list[Family]:
+    """Return the families of 16-bit products on tensor cores.
+
+    Where channels are a multiple of 32 (`true`) a step's tap is worked out once. Warp tiles of
+    32x32 serve small grids.
+    """
+    gates = [
+        (r"conv2d_tensor_core(_backward_input)?", "64, 32, .*>, true", 22),
+        (r"\w*tensor_core\w*", "64, 32, ", 16),
+        (r"\w*tensor_core\w*", "32, 32, ", 10),
+    ]
+    return [
+        Family(f"16 bits on tensor cores, warp tile {tile[:6]}",
+               rf"^{kernel}_kernel<b?f16, TensorTile<\d+, \d+, {tile}", hmma=hmma,
+               mma_per_ldmatrix=2, wide_loads="loop", wide_stores="weight" not in kernel)
+        for kernel, tile, hmma in gates
+    ]  # fmt: skip
+
+
 # The first family whose pattern is found counts.
-FAMILIES = [
-    *product_families(),
-    Family("tensor_core, 16 bits", r"tensor_core\w*_kernel<b?f16", hmma=16, mma_per_ldmatrix=2,
-           wide_loads="all", wide_stores=True),
-]  # fmt: skip
+FAMILIES = [*product_families(), *tensor_families()]
 
 
 def family_of(name: str) -> Family | None:
