@@ -68,23 +68,6 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   }
 }
 
-/// Add the slices; the columns from `columns` on are the bias' and padding.
-template <class T>
-__global__ void sum_weight_slices_kernel(const float* from, int slices, int64_t filters,
-                                         int64_t columns, int64_t pitch, T* dw, T* db) {
-  const int64_t count = filters * pitch, i = thread_number();
-  if (i >= count) return;
-  float sum = 0;
-  const float* at = from + i;
-#pragma unroll 4
-  for (int slice = 0; slice < slices; ++slice, at += count) sum += *at;
-  const int64_t filter = i / pitch, column = i - filter * pitch;
-  if (column < columns)
-    dw[filter * columns + column] = from_float<T>(sum);
-  else if (column == columns)
-    db[filter] = from_float<T>(sum);
-}
-
 template <class T>
 void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Arguments& a) {
   BackwardWeight<T> p = {};
@@ -115,9 +98,8 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Argu
            grid_of<Tile>(plan), a.stream, p);
   });
   if (sliced)
-    launch("conv2d_backward_weight implicit_gemm, sum of slices", sum_weight_slices_kernel<T>,
-           flat_grid(p.to.slice_pitch), a.stream, p.to.slices, static_cast<int>(plan.slices), s.K,
-           columns, p.pitch, p.to.y, p.db);
+    sum_weight_slices<T>("conv2d_backward_weight implicit_gemm, sum of slices",
+                         {p.to.slices, plan.slices, s.K, columns, p.pitch, p.to.y, p.db}, a.stream);
 }
 
 Prepared prepare(const Problem& problem) {
