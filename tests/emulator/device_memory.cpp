@@ -150,8 +150,12 @@ void DeviceMemory::release(uint64_t base) {
     madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
     if (allocation->kind != MemoryKind::kDevice) set_protection({begin, end}, PROT_NONE);
   }
-  if (allocation->kind == MemoryKind::kDevice && closed_)
-    set_protection(pages_of(*allocation), PROT_NONE);
+  if (allocation->kind == MemoryKind::kDevice && closed_) {
+    // A new mapping joins its neighbours, which a changed one does not: a process may have 65530.
+    const Range pages = pages_of(*allocation);
+    mmap(reinterpret_cast<void*>(pages.begin), pages.end - pages.begin, PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  }
   allocation->freed = true;
   freed_order_.push_back(base);
   freed_[base] = std::move(allocation);
