@@ -104,6 +104,22 @@ TEST(Memory, ConstantsAndInitialValues) {
   EXPECT_EQ(after, (std::vector<u32>{20, 0x3fc00000u, 30, static_cast<u32>(-3)}));
 }
 
+TEST(Memory, ParametersByAddress) {
+  const Buffer<u32> buffer(std::vector<u32>(32));
+  const std::string ptx =
+      ".version 9.0\n.target sm_80\n.address_size 64\n.visible .entry test(.param .u64 to,\n"
+      ".param .align 8 .b8 table[16])\n{\n.reg .b32 %r<8>;\n.reg .b64 %rd<8>;\n"
+      "ld.param.u64 %rd1, [to];\nmov.u32 %r1, %tid.x;\nand.b32 %r2, %r1, 1;\n"
+      "mul.wide.u32 %rd2, %r2, 4;\nmov.b64 %rd3, table;\nadd.s64 %rd4, %rd3, %rd2;\n"
+      "ld.param.u32 %r3, [%rd4+8];\ncvta.param.u64 %rd5, %rd4;\nld.u32 %r4, [%rd5];\n"
+      "mad.lo.u32 %r5, %r4, 100, %r3;\nmul.wide.u32 %rd6, %r1, 4;\nadd.s64 %rd6, %rd6, %rd1;\n"
+      "st.global.u32 [%rd6], %r5;\nret;\n}\n";
+  const Report report = execute(ptx, {buffer.address(), u64{2} << 32 | 1, u64{4} << 32 | 3});
+  EXPECT_EQ(report.error, kSuccess) << report.message;
+  const std::vector<u32> got = buffer.values();
+  for (u32 i = 0; i < 32; ++i) EXPECT_EQ(got[i], i % 2 ? 204u : 103u);
+}
+
 TEST(Memory, DynamicSharedStartsAfterStatic) {
   Configuration shape;
   shape.dynamic_shared = 64;

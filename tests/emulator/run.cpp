@@ -22,8 +22,9 @@
 namespace emulator {
 namespace {
 
-constexpr u64 kWarpTurn = 20000;     // warp-instructions
-constexpr u64 kBlockTurn = 8000000;  // warp-instructions before another block is started
+constexpr u64 kWarpTurn = 20000;       // warp-instructions
+constexpr u64 kBlockTurn = 8000000;    // warp-instructions before another block is started
+constexpr size_t kMostResident = 256;  // blocks that have not ended and hold memory
 constexpr size_t kAlign = 1024;
 
 /// Bytes on the heap, aligned to kAlign.
@@ -225,6 +226,7 @@ class Grid {
       current->begin(index);
       current->run(kBlockTurn, random());
       if (!current->done()) waiting.push_back(std::move(current));
+      while (waiting.size() > kMostResident) finish_one(waiting, kBlockTurn);
     }
     finish(waiting, kBlockTurn);
   }
@@ -241,12 +243,15 @@ class Grid {
   }
 
   void finish(std::deque<std::unique_ptr<Resident>>& blocks, u64 turn) {
-    while (!blocks.empty() && !failed_) {
-      std::unique_ptr<Resident> block = std::move(blocks.front());
-      blocks.pop_front();
-      block->run(turn, random());
-      if (!block->done()) blocks.push_back(std::move(block));
-    }
+    while (!blocks.empty() && !failed_) finish_one(blocks, turn);
+  }
+
+  /// Give the first block a turn; it goes to the back unless it is done.
+  void finish_one(std::deque<std::unique_ptr<Resident>>& blocks, u64 turn) {
+    std::unique_ptr<Resident> block = std::move(blocks.front());
+    blocks.pop_front();
+    block->run(turn, random());
+    if (!block->done()) blocks.push_back(std::move(block));
   }
 
   Launch& launch_;
