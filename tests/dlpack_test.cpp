@@ -103,7 +103,7 @@ TEST(DLPack, RefusesWhatItCannotShareAndLeavesItToTheCaller) {
   view.dtype = {kDLInt, 16, 1};
   EXPECT_THROW(from_dlpack(&foreign.managed), DTypeError);
   view.dtype = {kDLFloat, 32, 1};
-  view.device = {kDLCUDA, 0};
+  view.device = {kDLCUDA, 99};
   EXPECT_THROW(from_dlpack(&foreign.managed), DeviceError);
   view.device = {static_cast<DLDeviceType>(7), 0};
   EXPECT_THROW(from_dlpack(&foreign.managed), DeviceError);
