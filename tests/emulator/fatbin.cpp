@@ -87,7 +87,7 @@ std::vector<FatbinEntry> list_entries(const void* container) {
   return entries;
 }
 
-std::string select_ptx(const std::vector<FatbinEntry>& entries, int architecture) {
+Ptx select_ptx(const std::vector<FatbinEntry>& entries, int architecture) {
   const FatbinEntry* best = nullptr;
   std::string present;
   for (const FatbinEntry& entry : entries) {
@@ -106,7 +106,17 @@ std::string select_ptx(const std::vector<FatbinEntry>& entries, int architecture
     throw FatbinError("the PTX for compute_" + std::to_string(best->architecture) +
                       " is compressed; build with nvcc's option --no-compress");
   const char* end = std::find(best->data, best->data + best->size, '\0');
-  return std::string(best->data, end);
+  return {std::string(best->data, end), best->architecture};
+}
+
+const FatbinEntry* select_code(const std::vector<FatbinEntry>& entries, int architecture) {
+  const FatbinEntry* best = nullptr;
+  for (const FatbinEntry& entry : entries) {
+    if (entry.kind != FatbinEntry::kElf || entry.architecture / 10 != architecture / 10) continue;
+    if (entry.architecture > architecture) continue;
+    if (!best || entry.architecture > best->architecture) best = &entry;
+  }
+  return best;
 }
 
 }  // namespace emulator

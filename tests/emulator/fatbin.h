@@ -32,8 +32,17 @@ const void* fatbin_of_wrapper(const void* wrapper);
 /// List the entries of a container. Throws FatbinError when a header contradicts itself.
 std::vector<FatbinEntry> list_entries(const void* container);
 
-/// Return the PTX for a device: the newest that is not newer than `architecture`, without the
-/// zero bytes that end it. Throws FatbinError: no entry fits, or the one that fits is compressed.
-std::string select_ptx(const std::vector<FatbinEntry>& entries, int architecture);
+struct Ptx {
+  std::string text;  // without the zero bytes that end it
+  int architecture = 0;
+};
+
+/// Return the PTX for a device: the newest that is not newer than `architecture`.
+/// Throws FatbinError: no entry fits, or the one that fits is compressed.
+Ptx select_ptx(const std::vector<FatbinEntry>& entries, int architecture);
+
+/// Return the machine code that a real device would run, or null: of the same major number and not
+/// newer. It may be compressed.
+const FatbinEntry* select_code(const std::vector<FatbinEntry>& entries, int architecture);
 
 }  // namespace emulator

@@ -46,7 +46,7 @@ class Fatbin {
 };
 
 std::string ptx(Fatbin& fatbin, int architecture) {
-  return select_ptx(list_entries(fatbin.container()), architecture);
+  return select_ptx(list_entries(fatbin.container()), architecture).text;
 }
 
 std::string message(Fatbin& fatbin, int architecture) {
@@ -66,6 +66,20 @@ TEST(Fatbin, TakesTheNewestPtxThatTheDeviceKnows) {
   EXPECT_EQ(ptx(fatbin, 80), "new");
   EXPECT_EQ(ptx(fatbin, 89), "new");
   EXPECT_EQ(ptx(fatbin, 90), "newer");
+}
+
+TEST(Fatbin, KnowsTheCodeThatADeviceWouldRun) {
+  Fatbin fatbin;
+  fatbin.add(2, 75, "a").add(2, 80, "b").add(2, 86, "c").add(1, 80, "ptx");
+  const auto entries = list_entries(fatbin.container());
+  const auto code = [&](int architecture) {
+    const FatbinEntry* entry = select_code(entries, architecture);
+    return entry ? std::string(entry->data, entry->size) : "none";
+  };
+  EXPECT_EQ(code(75), "a");
+  EXPECT_EQ(code(80), "b");
+  EXPECT_EQ(code(87), "c");
+  EXPECT_EQ(code(90), "none");
 }
 
 TEST(Fatbin, SaysWhatIsThereWhenNothingFits) {

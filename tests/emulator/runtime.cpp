@@ -14,7 +14,8 @@ namespace emulator {
 namespace {
 
 thread_local cudaError_t last_error = cudaSuccess;
-thread_local std::string last_complaint;
+// Of the last message: plain data, because programs free memory while the process ends.
+thread_local size_t last_complaint = 0;
 
 uint64_t number_from(const char* name, uint64_t fallback) {
   const char* text = std::getenv(name);
@@ -81,8 +82,8 @@ void check_pose() {
 }
 
 const Pose& pose() {
-  static const Pose pose = read_pose();
-  return pose;
+  static const Pose* const pose = new Pose(read_pose());
+  return *pose;
 }
 
 Runtime& runtime() {
@@ -129,8 +130,9 @@ cudaError_t api(const char* name, Needs needs, const std::function<void()>& body
   if (error == cudaSuccess) return error;
   last_error = error;
   // A program that asks again and again gets one line.
-  if (!message.empty() && message != last_complaint) {
-    last_complaint = message;
+  const size_t complaint = std::hash<std::string>()(message);
+  if (!message.empty() && complaint != last_complaint) {
+    last_complaint = complaint;
     complain(std::string(name) + ": " + cudaGetErrorName(error) + ": " + message);
   }
   return error;

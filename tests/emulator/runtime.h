@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -171,6 +172,8 @@ void capture_wait(cudaStream_t stream, cudaEvent_t event, bool external);
 Kernel* kernel_of(const void* function);
 /// Return the parsed kernel; loads its binary. Throws when there is no code for the device.
 const Function& function_of(Kernel& kernel);
+/// Return a kernel's registers a thread by the machine code for the device, 0 without it.
+int known_registers_of(Kernel& kernel);
 /// Return the module of a loaded binary; loads it, which places its variables.
 Module& module_of(Binary& binary);
 /// Return the device address of a registered variable. Throws cudaErrorInvalidSymbol.
@@ -201,8 +204,10 @@ struct DeviceLimits {
 };
 const DeviceLimits& device_limits();
 
-/// Estimate a kernel's registers a thread from what its launch bounds allow.
-int registers_of(const Function& function);
+/// Return a kernel's registers a thread by its machine code for the device, else an estimate.
+int registers_of(Kernel& kernel);
+/// Return the warps that fit on one multiprocessor by their registers.
+int warps_by_registers(int registers);
 /// Return the blocks of a kernel that fit on one multiprocessor at once.
 int blocks_per_multiprocessor(Kernel& kernel, int threads, size_t dynamic_shared);
 

@@ -20,8 +20,6 @@ constexpr DeviceLimits kDevices[] = {
 constexpr int kRegisters = 65536;  // of a multiprocessor
 constexpr int kAssumedRegisters = 32;
 
-int max_blocks(int limit, int each) { return each == 0 ? limit : limit / each; }
-
 int round_up(int value, int to) { return (value + to - 1) / to * to; }
 
 void check_device(int device) {
@@ -36,24 +34,29 @@ const DeviceLimits& device_limits() {
   refuse(cudaErrorInvalidDevice, "EMULATOR_CAPABILITY must be 7.5, 8.0 or 9.0");
 }
 
-int registers_of(const Function& function) {
-  // Only ptxas knows; launch bounds say what it must stay under.
+int registers_of(Kernel& kernel) {
+  if (const int known = known_registers_of(kernel)) return known;
+  const Function& function = function_of(kernel);
   const u32 threads = function.max_threads * std::max(function.min_blocks, 1u);
   return threads == 0 ? kAssumedRegisters
                       : std::min<int>(kAssumedRegisters, kRegisters / static_cast<int>(threads));
 }
 
+// A warp gets registers in units of 256; each of four partitions has its own.
+int warps_by_registers(int registers) {
+  return kRegisters / 4 / round_up(std::max(registers, 1) * 32, 256) * 4;
+}
+
 int blocks_per_multiprocessor(Kernel& kernel, int threads, size_t dynamic_shared) {
   const DeviceLimits& limits = device_limits();
-  const Function& function = function_of(kernel);
-  const int in_warps = round_up(threads, 32);
-  const int shared = static_cast<int>(function.static_shared + dynamic_shared);
+  const int warps = (threads + 31) / 32;
+  const int shared = static_cast<int>(function_of(kernel).static_shared + dynamic_shared);
   if (threads <= 0 || threads > 1024 || shared > limits.shared_per_block_optin) return 0;
-  const int registers = round_up(registers_of(function), 8) * in_warps;
   const int each = round_up(shared + limits.shared_reserved, 128);
-  return std::min({limits.blocks_per_multiprocessor, limits.threads_per_multiprocessor / in_warps,
-                   max_blocks(limits.shared_per_multiprocessor, each),
-                   max_blocks(kRegisters, registers)});
+  const int by_shared =
+      each == 0 ? limits.blocks_per_multiprocessor : limits.shared_per_multiprocessor / each;
+  return std::min({limits.blocks_per_multiprocessor, limits.threads_per_multiprocessor / 32 / warps,
+                   by_shared, warps_by_registers(registers_of(kernel)) / warps});
 }
 
 namespace {
@@ -233,7 +236,7 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
 cudaError_t cudaGetDeviceCount(int* count) {
   return api("cudaGetDeviceCount", Needs::kNothing, [&] {
     require(count, "the place for the number is null");
-    *count = 0;
+    if (pose().devices == 0) *count = 0;
     check_pose();
     *count = pose().devices;
   });

@@ -107,7 +107,7 @@ bool no_code() {
 TEST(FaultDeathTest, NoCodeForTheDevice) {
   EXPECT_IN_NEW_PROCESS(
       ({{"EMULATOR_CAPABILITY", "7.5"}}), no_code,
-      "no PTX for compute_75 or older in the fat binary, which holds: compute_80");
+      "no PTX for compute_75 or older in the fat binary, which holds: sm_80, compute_80");
 }
 
 bool runs_on_newer() {

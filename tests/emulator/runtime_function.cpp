@@ -18,7 +18,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* fu
     attributes->sharedSizeBytes = parsed.static_shared;
     attributes->maxThreadsPerBlock =
         parsed.max_threads ? static_cast<int>(std::min(parsed.max_threads, 1024u)) : 1024;
-    attributes->numRegs = registers_of(parsed);
+    attributes->numRegs = registers_of(*kernel);
     attributes->ptxVersion = static_cast<int>(module_of(*kernel->binary).target);
     attributes->binaryVersion = device_limits().capability;
     attributes->maxDynamicSharedSizeBytes =

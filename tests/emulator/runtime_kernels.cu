@@ -48,6 +48,18 @@ __global__ void __launch_bounds__(128) bounded(int* x) {
   if (x) x[0] = 1;
 }
 
+__global__ void hungry(float* x) {
+  float value[100];
+#pragma unroll
+  for (int i = 0; i < 100; ++i) value[i] = x[i];
+  for (int k = 0; k < 3; ++k) {
+#pragma unroll
+    for (int i = 0; i < 100; ++i) value[i] = value[i] * value[(i + 1) % 100] + x[k];
+  }
+#pragma unroll
+  for (int i = 0; i < 100; ++i) x[i] = value[i];
+}
+
 int blocks(int n) { return (n + 127) / 128; }
 
 }  // namespace
@@ -82,9 +94,14 @@ void launch_bounded(int* x, dim3 grid, dim3 block, cudaStream_t stream) {
   bounded<<<grid, block, 0, stream>>>(x);
 }
 
+void launch_hungry(float* x, int threads, cudaStream_t stream) {
+  hungry<<<1, threads, 0, stream>>>(x);
+}
+
 const void* add_function() { return reinterpret_cast<const void*>(&add); }
 const void* reverse_function() { return reinterpret_cast<const void*>(&reverse); }
 const void* bounded_function() { return reinterpret_cast<const void*>(&bounded); }
+const void* hungry_function() { return reinterpret_cast<const void*>(&hungry); }
 const void* table_symbol() { return &table; }
 const void* counter_symbol() { return &counter; }
 int read_managed_counter() { return managed_counter; }

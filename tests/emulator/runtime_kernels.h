@@ -20,10 +20,14 @@ void launch_count(cudaStream_t stream);
 /// a kernel with __launch_bounds__(128), with any shape
 void launch_bounded(int* x, dim3 grid, dim3 block, cudaStream_t stream);
 
+/// a kernel that needs more than 64 registers a thread
+void launch_hungry(float* x, int threads, cudaStream_t stream);
+
 /// Host functions of kernels, for calls that take one.
 const void* add_function();
 const void* reverse_function();
 const void* bounded_function();
+const void* hungry_function();
 
 /// Host addresses of variables.
 const void* table_symbol();    // __constant__ int[4]

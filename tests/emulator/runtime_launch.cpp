@@ -36,13 +36,18 @@ void check_shape(const std::string& kernel, dim3 grid, dim3 block) {
                " threads; at least 1 and at most 1024 together, 1024 x 1024 x 64 each");
 }
 
-void check_resources(const std::string& name, const Kernel& kernel, const Function& function,
-                     dim3 block, size_t dynamic_shared) {
+void check_resources(const std::string& name, Kernel& kernel, const Function& function, dim3 block,
+                     size_t dynamic_shared) {
   const u32 threads = block.x * block.y * block.z;
   if (function.max_threads && threads > function.max_threads)
     refuse(cudaErrorLaunchOutOfResources, name + ": " + std::to_string(threads) +
                                               " threads a block, but its launch bounds say " +
                                               std::to_string(function.max_threads));
+  const int registers = known_registers_of(kernel);
+  if (registers > 0 && static_cast<int>(threads + 31) / 32 > warps_by_registers(registers))
+    refuse(cudaErrorLaunchOutOfResources, name + ": " + std::to_string(threads) +
+                                              " threads a block of " + std::to_string(registers) +
+                                              " registers each; a multiprocessor has 65536");
   const auto& required = function.required_threads;
   if (required[0] && (block.x != required[0] || block.y != required[1] || block.z != required[2]))
     refuse(cudaErrorInvalidConfiguration, name + ": a block of " + text_of(block) +

@@ -167,6 +167,23 @@ TEST(Launch, Occupancy) {
   EXPECT_EQ(bytes, size_t{81} << 10);
 }
 
+TEST(Launch, RegistersAreTheMachineCodes) {
+  cudaFuncAttributes attributes;
+  ASSERT_CUDA(cudaFuncGetAttributes(&attributes, hungry_function()));
+  EXPECT_GT(attributes.numRegs, 96);
+  EXPECT_LE(attributes.numRegs, 255);
+  int blocks = 0;
+  ASSERT_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, hungry_function(), 128, 0));
+  EXPECT_EQ(blocks, attributes.numRegs <= 128 ? 4 : 3);
+  Ints x(std::vector<int>(100, 0));
+  auto* data = reinterpret_cast<float*>(x.data());
+  launch_hungry(data, 1024, nullptr);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorLaunchOutOfResources);
+  launch_hungry(data, 1, nullptr);
+  EXPECT_CUDA(cudaGetLastError());
+  EXPECT_CUDA(cudaDeviceSynchronize());
+}
+
 TEST(Launch, CooperativeGridsMustFitAtOnce) {
   int *data = nullptr, value = 0, n = 0;
   void* arguments[] = {&data, &value, &n};

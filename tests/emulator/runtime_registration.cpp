@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "cubin.h"
 #include "device_memory.h"
 #include "fatbin.h"
 #include "parse.h"
@@ -16,6 +17,7 @@ namespace emulator {
 struct Binary {
   const void* wrapper = nullptr;
   std::unique_ptr<Module> module;
+  std::map<std::string, int> registers;  // by kernel; empty without machine code
   std::vector<std::unique_ptr<Kernel>> kernels;
   std::vector<const void*> host_functions;
   std::vector<const void*> host_variables;
@@ -44,18 +46,26 @@ void load(Binary& binary) {
   } catch (const FatbinError& error) {
     refuse(cudaErrorInvalidKernelImage, error.what());
   }
-  std::string ptx;
+  Ptx ptx;
   try {
     ptx = select_ptx(entries, architecture);
   } catch (const FatbinError& error) {
     refuse(cudaErrorNoKernelImageForDevice, error.what());
   }
   try {
-    binary.module = parse(ptx);
+    binary.module = parse(ptx.text);
   } catch (const std::invalid_argument& error) {
     refuse(cudaErrorInvalidPtx, error.what());
   }
   check_ptx_version(binary.module->version);
+  const FatbinEntry* code = select_code(entries, architecture);
+  if (code && !code->compressed) binary.registers = registers_of_cubin(code->data, code->size);
+  static bool said = false;
+  if (code && code->architecture > ptx.architecture && !said) {
+    said = true;
+    complain("executing PTX for compute_" + std::to_string(ptx.architecture) +
+             " where a device would run code for sm_" + std::to_string(code->architecture));
+  }
   DeviceMemory::Access access;
   place_variables(*binary.module);
 }
@@ -98,6 +108,12 @@ const Function& function_of(Kernel& kernel) {
     refuse(cudaErrorInvalidDeviceFunction,
            "kernel `" + name_of(kernel) + "` is not in the PTX of its binary");
   return *function;
+}
+
+int known_registers_of(Kernel& kernel) {
+  module_of(*kernel.binary);
+  auto found = kernel.binary->registers.find(kernel.name);
+  return found == kernel.binary->registers.end() ? 0 : found->second;
 }
 
 uint64_t address_of_symbol(const void* symbol, size_t* size) {
