@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint64_t kGap = uint64_t{64} << 10;
 constexpr size_t kFreedKept = 65536;
+constexpr uint64_t kJoinEvery = 4096;  // freed allocations
 constexpr int kPoison = 0xff;
 
 uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
@@ -151,15 +152,31 @@ void DeviceMemory::release(uint64_t base) {
     if (allocation->kind != MemoryKind::kDevice) set_protection({begin, end}, PROT_NONE);
   }
   if (allocation->kind == MemoryKind::kDevice && closed_) {
-    // A new mapping joins its neighbours, which a changed one does not: a process may have 65530.
-    const Range pages = pages_of(*allocation);
-    mmap(reinterpret_cast<void*>(pages.begin), pages.end - pages.begin, PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    set_protection(pages_of(*allocation), PROT_NONE);
+    if (++closed_again_ % kJoinEvery == 0) join_free_space();
   }
   allocation->freed = true;
   freed_order_.push_back(base);
   freed_[base] = std::move(allocation);
   if (freed_order_.size() > kFreedKept) forget_oldest_freed();
+}
+
+// Changed pages are mappings of their own, of which a process may have 65530: now and then the space
+// between living allocations becomes one again.
+void DeviceMemory::join_free_space() {
+  uint64_t begin = device_.begin;
+  const auto join_to = [&](uint64_t end) {
+    if (end > begin)
+      mmap(reinterpret_cast<void*>(begin), end - begin, PROT_NONE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  };
+  for (const auto& [base, allocation] : live_) {
+    if (base < device_.begin || base >= device_.end || !allocation->owned) continue;
+    const Range pages = pages_of(*allocation);
+    join_to(pages.begin);
+    begin = pages.end;
+  }
+  join_to(device_.next);
 }
 
 void DeviceMemory::forget_oldest_freed() {

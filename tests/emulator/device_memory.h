@@ -154,12 +154,14 @@ class DeviceMemory {
   void protect();
   uint64_t place(uint64_t bytes, MemoryKind kind, uint64_t alignment);
   void forget_oldest_freed();
+  void join_free_space();
   void track(Allocation& allocation);
   void untrack(Allocation& allocation);
 
   std::map<uint64_t, std::unique_ptr<Allocation>> live_;   // by base
   std::map<uint64_t, std::unique_ptr<Allocation>> freed_;  // by base
   std::deque<uint64_t> freed_order_;
+  uint64_t closed_again_ = 0;
   struct Region {
     uint64_t begin = 0, next = 0, end = 0;  // `next`: first address never given out
   };
