@@ -35,10 +35,14 @@ function(emulator_add_runtime_tests target)
   set(objects "")
   foreach(name runtime_kernels runtime_cub_kernels)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.o)
+    set(code compute_80)
+    if(name STREQUAL "runtime_kernels")
+      set(code [sm_80,compute_80])  # the counts of registers are read from machine code
+    endif()
     add_custom_command(
       OUTPUT ${object}
       COMMAND ${EMULATOR_NVCC} -std=c++17 -cudart shared --no-compress -lineinfo
-              -gencode arch=compute_80,code=compute_80 -Xcompiler -fPIC
+              -gencode arch=compute_80,code=${code} -Xcompiler -fPIC
               -ccbin ${CMAKE_CXX_COMPILER}
               -c ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cu -o ${object}
       DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cu ${CMAKE_CURRENT_SOURCE_DIR}/${name}.h
@@ -49,6 +53,20 @@ function(emulator_add_runtime_tests target)
                  ${objects})
   set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
   target_include_directories(${target} SYSTEM PRIVATE ${emulator_toolkit}/include)
+
+  # A program that loads the library, as programs of others do.
+  set(program ${CMAKE_CURRENT_BINARY_DIR}/runtime_program)
+  set(source ${CMAKE_CURRENT_SOURCE_DIR}/runtime_program.cu)
+  add_custom_command(
+    OUTPUT ${program}
+    COMMAND ${EMULATOR_NVCC} -std=c++17 -cudart none --no-compress -default-stream per-thread
+            -gencode arch=compute_80,code=compute_80 -ccbin ${CMAKE_CXX_COMPILER}
+            ${source} -Xlinker $<TARGET_FILE:emulator_runtime> -o ${program}
+    DEPENDS ${source} emulator_runtime VERBATIM)
+  target_sources(${target} PRIVATE ${program})
+  set_source_files_properties(${program} PROPERTIES GENERATED ON)
+  target_compile_definitions(${target} PRIVATE
+    EMULATOR_PROGRAM="${program}" EMULATOR_FOLDER="$<TARGET_FILE_DIR:emulator_runtime>")
 endfunction()
 
 # PTX of kernels with mistakes, for checks_test.cpp.
