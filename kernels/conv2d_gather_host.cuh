@@ -4,6 +4,7 @@
 #include <striate/kernels/conv2d.h>
 
 #include <striate/kernels/conv2d_gather.cuh>
+#include <string>
 
 namespace striate::cuda {
 
@@ -21,6 +22,13 @@ inline Gather gather_of(const kernels::Conv2dShape& s) {
 inline Positions positions_of(const kernels::Conv2dShape& s) {
   return {static_cast<int>(s.P), static_cast<int>(s.Q), -static_cast<int>(s.top),
           -static_cast<int>(s.left)};
+}
+
+/// Return why chunks of eight channels do not cover a convolution; empty: they do.
+inline std::string declines_channels(const kernels::Conv2dShape& s) {
+  return s.C / s.groups % 8 == 0 && s.K / s.groups % 8 == 0
+             ? ""
+             : "takes channels and filters of a group in multiples of 8";
 }
 
 }  // namespace striate::cuda

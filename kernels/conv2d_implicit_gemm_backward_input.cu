@@ -9,7 +9,6 @@
 #include <striate/kernels/conv2d_sizes.h>
 
 #include <numeric>
-#include <striate/kernels/conv2d_gather_host.cuh>
 #include <striate/kernels/conv2d_sub_grid.cuh>
 #include <striate/kernels/gemm_launch.cuh>
 
@@ -22,13 +21,9 @@ template <class T>
 struct BackwardInput {
   const T *dy, *w;
   Destination<T> to;
-  Gather gather;  // of dy
-  SubGridAxis h, w_axis;
-  FilterPitch pitch;
-  Digits unit_digits;                   // of the depth where strides are 1
-  int64_t images, channels;             // channels: of all groups
-  int64_t tap_row, tap_column, filter;  // elements of w
-  int column_tiles, row_tiles, slice_depth, groups, group_filters, group_channels;
+  SubGridSizes grid;
+  Digits unit_digits;  // of the depth where strides are 1
+  int column_tiles, row_tiles, slice_depth;
 };
 
 /// The largest tile has no registers to spare for sub-grids: it does strides of 1 only.
@@ -41,55 +36,43 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   __shared__ __align__(16) float shared[Tile::kSharedFloats];
   __shared__ int64_t offsets[Tile::kRows];
   constexpr bool unit = kUnitStrides<Tile>;
+  const SubGridSizes& g = p.grid;
   int tile = static_cast<int>(blockIdx.x) / p.column_tiles;
   const int column = static_cast<int>(blockIdx.x) % p.column_tiles * Tile::kColumns;
   const int64_t first = int64_t{tile % p.row_tiles} * Tile::kRows;
   tile /= p.row_tiles;
-  const int group = tile % p.groups;
-  tile /= p.groups;
-  const int first_h = unit ? 0 : tile / p.w_axis.stride,
-            first_w = unit ? 0 : tile % p.w_axis.stride;
-  const SubGrid rows = unit ? SubGrid(p.h) : SubGrid(p.h, first_h);
-  const SubGrid columns = unit ? SubGrid(p.w_axis) : SubGrid(p.w_axis, first_w);
-  const int64_t positions = p.images * rows.count * columns.count;
+  const int group = tile % g.groups;
+  tile /= g.groups;
+  const int first_h = unit ? 0 : tile / g.w.stride, first_w = unit ? 0 : tile % g.w.stride;
+  const SubGrid rows = unit ? SubGrid(g.h) : SubGrid(g.h, first_h);
+  const SubGrid columns = unit ? SubGrid(g.w) : SubGrid(g.w, first_w);
+  const int64_t positions = g.images * rows.count * columns.count;
   if (first >= positions) return;  // other sub-grids may have one row more
 
-  const int channel = group * p.group_channels + column;  // the tile's first
-  for (int row = threadIdx.x; row < Tile::kRows; row += Tile::kThreads) {
-    const int64_t at = first + row;
-    const int per_image = rows.count * columns.count;
-    const int64_t image = at / per_image;
-    const int place = static_cast<int>(at - image * per_image);
-    const int h = first_h + place / columns.count * p.h.stride;
-    const int w = first_w + place % columns.count * p.w_axis.stride;
+  const int channel = group * g.group_channels + column;  // the tile's first
+  for (int row = threadIdx.x; row < Tile::kRows; row += Tile::kThreads)
     offsets[row] =
-        at < positions ? ((image * p.h.size + h) * p.w_axis.size + w) * p.channels + channel : -1;
-  }
+        first + row < positions
+            ? pixel_of(g, rows, columns, first_h, first_w, first + row) * g.channels + channel
+            : -1;
 
-  const int depth = rows.taps * columns.taps * p.group_filters;
+  const int depth = rows.taps * columns.taps * g.group_filters;
   const int begin = min(static_cast<int>(blockIdx.y) * p.slice_depth, depth);
   const int end = min(begin + p.slice_depth, depth);
   using Columns = FilterColumns<T, Tile, vectors>;
   const int taps = max(columns.taps, 1);
-  const Digits left_digits(Tile::kDepth, taps, p.group_filters);
-  const Digits right_digits(Columns::Stage::kStep, taps, p.group_filters);
+  const Digits left_digits(Tile::kDepth, taps, g.group_filters);
+  const Digits right_digits(Columns::Stage::kStep, taps, g.group_filters);
   const Positions seen = {rows.count, columns.count, rows.off, columns.off};
-  GatherRows<T, Tile, vectors> left(p.gather, unit ? p.unit_digits : left_digits, seen,
-                                    p.dy + group * p.group_filters, first, positions, begin, end);
-  Columns right(p.pitch, unit ? p.unit_digits : right_digits,
-                p.w + group * p.group_filters * p.filter + rows.tap * p.tap_row +
-                    columns.tap * p.tap_column + column,
-                p.group_channels - column, begin, end);
+  GatherRows<T, Tile, vectors> left(g.gather, unit ? p.unit_digits : left_digits, seen,
+                                    p.dy + group * g.group_filters, first, positions, begin, end);
+  Columns right(g.pitch, unit ? p.unit_digits : right_digits,
+                p.w + first_filter(g, rows, columns, group) + column, g.group_channels - column,
+                begin, end);
   const Sums<Tile> sums =
       multiply<Tile>(left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, shared);
   store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
-                 p.group_channels - column, shared);
-}
-
-SubGridAxis axis_of(int64_t size, int64_t taps, int64_t stride, int64_t dilation, int64_t before) {
-  return {static_cast<int>(size),   static_cast<int>(taps),
-          static_cast<int>(stride), static_cast<int>(dilation),
-          static_cast<int>(before), static_cast<int>(stride / std::gcd(stride, dilation))};
+                 g.group_channels - column, shared);
 }
 
 template <class T>
@@ -101,22 +84,8 @@ void run(const Conv2dShape& s, const Gate& gate, const GemmPlans& plans, const A
   p.to.gate = StraightGate(gate);
   const bool vectors = plans.may_use_vectors && all_aligned(p.dy, p.w, p.to.y, p.to.gated);
   const GemmPlan& plan = vectors ? plans.vectors : plans.scalars;
-  p.h = axis_of(s.H, s.R, s.stride_h, s.dilation_h, s.top);
-  p.w_axis = axis_of(s.W, s.S, s.stride_w, s.dilation_w, s.left);
-  p.gather.height = static_cast<int>(s.P), p.gather.width = static_cast<int>(s.Q);
-  p.gather.column_pitch = static_cast<int>(s.K);
-  p.gather.row_pitch = static_cast<int>(s.Q * s.K);
-  p.gather.image_pitch = s.P * s.Q * s.K;
-  p.gather.mul_h = p.gather.mul_w = 1;
-  p.gather.step_h = -p.h.dilation * p.h.every / p.h.stride;
-  p.gather.step_w = -p.w_axis.dilation * p.w_axis.every / p.w_axis.stride;
-  p.tap_column = s.C / s.groups, p.tap_row = s.S * p.tap_column, p.filter = s.R * p.tap_row;
-  p.pitch = {static_cast<int>(p.filter), static_cast<int>(p.h.every * p.tap_row),
-             static_cast<int>(p.w_axis.every * p.tap_column)};
+  p.grid = sub_grids_of(s);
   p.unit_digits = {8, static_cast<int>(s.S), static_cast<int>(s.K / s.groups)};
-  p.images = s.N, p.channels = s.C, p.groups = static_cast<int>(s.groups);
-  p.group_filters = static_cast<int>(s.K / s.groups);
-  p.group_channels = static_cast<int>(s.C / s.groups);
   p.column_tiles = static_cast<int>(plan.column_tiles);
   p.row_tiles = static_cast<int>(plan.row_tiles);
   p.slice_depth = static_cast<int>(plan.slice_depth);
@@ -136,19 +105,12 @@ void run(const Conv2dShape& s, const Gate& gate, const GemmPlans& plans, const A
 Prepared prepare(const Problem& problem) {
   const Conv2dShape s = conv2d_shape(problem);
   check_sizes(s);
-  // The sub-grid of residue 0 is the largest; how many taps each has differs by one at most.
-  const int64_t taps_h = (s.R * std::gcd(s.stride_h, s.dilation_h) + s.stride_h - 1) / s.stride_h;
-  const int64_t taps_w = (s.S * std::gcd(s.stride_w, s.dilation_w) + s.stride_w - 1) / s.stride_w;
-  GemmSize size;
-  size.rows = s.N * ((s.H + s.stride_h - 1) / s.stride_h) * ((s.W + s.stride_w - 1) / s.stride_w);
-  size.columns = s.C / s.groups, size.depth = taps_h * taps_w * (s.K / s.groups);
-  size.batch = s.groups * s.stride_h * s.stride_w;
-  size.outputs = s.N * s.H * s.W * s.C;
   const DType dtype = problem.inputs[0].dtype;
   const bool fours = s.C / s.groups % 4 == 0 && s.K / s.groups % 4 == 0;
   const bool may_be_large = s.stride_h == 1 && s.stride_w == 1 && s.K / s.groups % 8 == 0;
   const Gate gate = problem.gate;
-  const GemmPlans plans(size, dtype, fours, {!is_straight(gate.activation), may_be_large});
+  const GemmPlans plans(sub_grid_product(s), dtype, fours,
+                        {!is_straight(gate.activation), may_be_large});
   Prepared made = prepared(
       [=](const Arguments& a) {
         with_type(dtype, [&](auto zero) { run<decltype(zero)>(s, gate, plans, a); });

@@ -1,4 +1,4 @@
-// The choice of tile and slices for products of matrices on CUDA cores.
+// The choice of tile and slices for products of matrices on CUDA devices.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,9 @@
 
 namespace striate::kernels {
 
-/// The tiles that are compiled, as sums of a block: 128 x 128, 128 x 64, 64 x 32.
-enum class GemmTile { kLarge, kMedium, kSmall };
+/// The tiles that are compiled, as sums of a block: 128 x 128, 128 x 64, 64 x 32 on CUDA cores, and
+/// on tensor cores 128 x 128 and 64 x 64.
+enum class GemmTile { kLarge, kMedium, kSmall, kTensorLarge, kTensorSmall };
 
 /// One product, or `batch` of them side by side.
 struct GemmSize {
@@ -18,7 +19,7 @@ struct GemmSize {
 
 /// Tiles that may be chosen, and whether the sums must go through the workspace in any case.
 struct GemmChoice {
-  bool large = true, medium = true, small = true;
+  bool large = true, medium = true, small = true, tensor = false;
   bool through_workspace = false;
   int depth_step = 8;
 };

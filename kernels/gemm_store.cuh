@@ -2,11 +2,10 @@
 // a slice of the workspace, whose slices a second pass adds in their order.
 #pragma once
 
-#include <striate/kernels/activation.cuh>
-
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <striate/kernels/activation.cuh>
 #include <striate/kernels/gemm_tile.cuh>
 
 namespace striate::cuda {
@@ -113,6 +112,19 @@ struct SecondPass {
   double negative_slope = 0;
   kernels::Gate gate = {};
 };
+
+/// Slices of filters' gradients [slices, filters, pitch]: `columns` of filters, then one of the
+/// bias, then padding.
+template <class T>
+struct WeightSlices {
+  const float* from = nullptr;
+  int64_t slices = 1, filters = 0, columns = 0, pitch = 0;
+  T *dw = nullptr, *db = nullptr;
+};
+
+/// Add the slices in their order: dw [filters, columns], db [filters].
+template <class T>
+void sum_weight_slices(const char* name, const WeightSlices<T>& all, void* stream);
 
 /// Add the slices, bias and residual, and activate.
 template <class T>

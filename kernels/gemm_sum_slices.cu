@@ -36,7 +36,28 @@ __global__ void sum_slices_kernel(Destination<T> to, int slices, int64_t columns
   to.y[i] = from_float<T>(to.gated ? gate(sum, to_float(to.gated[i])) : activation(sum));
 }
 
+template <class T>
+__global__ void sum_weight_slices_kernel(WeightSlices<T> all) {
+  const int64_t count = all.filters * all.pitch, i = thread_number();
+  if (i >= count) return;
+  const int64_t filter = i / all.pitch, column = i - filter * all.pitch;
+  if (column > all.columns) return;  // padding, which nobody has written
+  float sum = 0;
+  const float* from = all.from + i;
+#pragma unroll 4
+  for (int slice = 0; slice < all.slices; ++slice, from += count) sum += *from;
+  if (column < all.columns)
+    all.dw[filter * all.columns + column] = from_float<T>(sum);
+  else
+    all.db[filter] = from_float<T>(sum);
+}
+
 }  // namespace
+
+template <class T>
+void sum_weight_slices(const char* name, const WeightSlices<T>& all, void* stream) {
+  launch(name, sum_weight_slices_kernel<T>, flat_grid(all.filters * all.pitch), stream, all);
+}
 
 template <class T>
 void sum_slices(const char* name, const Destination<T>& to, const SecondPass& pass, void* stream) {
@@ -46,7 +67,10 @@ void sum_slices(const char* name, const Destination<T>& to, const SecondPass& pa
 }
 
 template void sum_slices(const char*, const Destination<float>&, const SecondPass&, void*);
+template void sum_weight_slices(const char*, const WeightSlices<float>&, void*);
 template void sum_slices(const char*, const Destination<__half>&, const SecondPass&, void*);
+template void sum_weight_slices(const char*, const WeightSlices<__half>&, void*);
 template void sum_slices(const char*, const Destination<__nv_bfloat16>&, const SecondPass&, void*);
+template void sum_weight_slices(const char*, const WeightSlices<__nv_bfloat16>&, void*);
 
 }  // namespace striate::cuda

@@ -9,14 +9,19 @@ namespace {
 struct TileFacts {
   GemmTile tile;
   int64_t rows, columns;
-  double share;  // of multiply-adds among the instructions of its main loop
+  double per_cycle;  // multiply-adds of a multiprocessor
+  const char* name;
 };
-constexpr TileFacts kTiles[] = {{GemmTile::kLarge, 128, 128, 0.85},
-                                {GemmTile::kMedium, 128, 64, 0.73},
-                                {GemmTile::kSmall, 64, 32, 0.55}};
+// An A100's multiprocessor has 64 multipliers on CUDA cores and 1024 of 16 bits on tensor cores. A
+// tile keeps about that share of them busy that multiply-adds have among the instructions of its
+// main loop, or on tensor cores that which shared memory feeds.
+constexpr TileFacts kTiles[] = {{GemmTile::kLarge, 128, 128, 64 * 0.85, "128x128"},
+                                {GemmTile::kMedium, 128, 64, 64 * 0.73, "128x64"},
+                                {GemmTile::kSmall, 64, 32, 64 * 0.55, "64x32"},
+                                {GemmTile::kTensorLarge, 128, 128, 1024 * 0.6, "128x128"},
+                                {GemmTile::kTensorSmall, 64, 64, 1024 * 0.4, "64x64"}};
 
 constexpr int64_t kMultiprocessors = 108;  // an A100's
-constexpr double kMultipliers = 64;        // of each
 constexpr double kBytesPerCycle = 1000, kLaunchCycles = 4000;
 constexpr double kDepthOfEnds = 24;  // a block's start and end, as steps of depth
 constexpr int64_t kMaxSlices = 256, kLeastSliceDepth = 32;
@@ -25,11 +30,23 @@ constexpr int64_t kMaxWorkspace = int64_t{256} << 20;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+bool offers(const GemmChoice& choice, GemmTile tile) {
+  switch (tile) {
+    case GemmTile::kLarge:
+      return choice.large;
+    case GemmTile::kMedium:
+      return choice.medium;
+    case GemmTile::kSmall:
+      return choice.small;
+    default:
+      return choice.tensor;
+  }
+}
+
 double cycles(const GemmSize& size, const TileFacts& tile, const GemmPlan& plan) {
   const double waves = static_cast<double>(divide_up(plan.blocks * plan.slices, kMultiprocessors));
   const double depth = static_cast<double>(plan.slice_depth) + kDepthOfEnds;
-  double sum =
-      waves * depth * static_cast<double>(tile.rows * tile.columns) / (kMultipliers * tile.share);
+  double sum = waves * depth * static_cast<double>(tile.rows * tile.columns) / tile.per_cycle;
   if (plan.workspace > 0)
     sum += static_cast<double>(2 * plan.slices + 1) * 4 * static_cast<double>(size.outputs) /
                kBytesPerCycle +
@@ -40,9 +57,9 @@ double cycles(const GemmSize& size, const TileFacts& tile, const GemmPlan& plan)
 }  // namespace
 
 std::string GemmPlan::to_string() const {
-  std::string text = tile == GemmTile::kLarge    ? "128x128"
-                     : tile == GemmTile::kMedium ? "128x64"
-                                                 : "64x32";
+  std::string text;
+  for (const TileFacts& facts : kTiles)
+    if (facts.tile == tile) text = facts.name;
   if (slices > 1) text += ", " + std::to_string(slices) + " slices";
   return text;
 }
@@ -51,10 +68,7 @@ GemmPlan plan_gemm(const GemmSize& size, const GemmChoice& choice) {
   GemmPlan best;
   double least = std::numeric_limits<double>::infinity();
   for (const TileFacts& facts : kTiles) {
-    if (facts.tile == GemmTile::kLarge    ? !choice.large
-        : facts.tile == GemmTile::kMedium ? !choice.medium
-                                          : !choice.small)
-      continue;
+    if (!offers(choice, facts.tile)) continue;
     for (int64_t slices = 1; slices <= kMaxSlices; slices += slices < 8 ? 1 : slices / 4) {
       GemmPlan plan;
       plan.tile = facts.tile;
