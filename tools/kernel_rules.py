@@ -106,7 +106,7 @@ def tensor_families() -> list[Family]:
     return [
         Family(f"16 bits on tensor cores, warp tile {tile[:6]}",
                rf"^{kernel}_kernel<b?f16, TensorTile<\d+, \d+, {tile}", hmma=hmma,
-               mma_per_ldmatrix=2, wide_loads="loop", wide_stores="weight" not in kernel)
+               mma_per_ldmatrix=2, wide_loads="all", wide_stores=True)
         for kernel, tile, hmma in gates
     ]  # fmt: skip
 

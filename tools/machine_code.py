@@ -13,7 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 NO_WORK = {"NOP", "BSSY", "BSYNC", "WARPSYNC", "YIELD", "NANOSLEEP", "DEPBAR", "BREAK"}
-MULTIPLY_ADDS = ("FFMA", "HMMA", "IMMA", "DMMA", "HFMA2", "DFMA")
+# Multiply-adds of a thread, about: a tensor core's instruction is worth many others.
+MULTIPLY_ADDS = {"FFMA": 1, "HFMA2": 2, "DFMA": 1, "HMMA": 64, "IMMA": 64, "DMMA": 8}
 INTEGER = {
     "IMAD", "IADD3", "IADD", "IABS", "IMNMX", "VIMNMX", "LEA", "LOP3", "SHF", "ISETP", "ISCADD",
     "PRMT", "SGXT", "POPC", "FLO", "BMSK", "I2F", "F2I", "I2I", "IDP", "VIADD", "IMUL", "SHL",
@@ -93,7 +94,7 @@ class Kernel:
                  for first, last in spans]  # fmt: skip
 
         def work(loop: list[Instruction]) -> int:
-            return sum(i.base in MULTIPLY_ADDS for i in loop)
+            return sum(MULTIPLY_ADDS.get(i.base, 0) for i in loop)
 
         if not loops:
             return []
