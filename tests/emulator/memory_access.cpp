@@ -30,16 +30,17 @@ std::string sentence(const Access& access, const char* space, u64 address) {
         sentence(access, space, access.address[lane]) + " is not aligned");
 }
 
-/// Lanes' accesses must lie in [begin, begin + size).
 void check_window(Warp& warp, const Instruction& i, const Access& access, const char* space,
-                  u64 begin, u64 size) {
+                  KnownRange window) {
+  const u64 size = window.end - window.begin;
   each_lane(access.mask, [&](u32 lane) {
     const u64 address = access.address[lane];
     if (address & (access.bytes - 1)) misaligned(warp, i, access, space, lane);
-    if (address - begin <= size && access.bytes <= size - (address - begin)) return;
+    if (address - window.begin <= size && access.bytes <= size - (address - window.begin)) return;
     fault(warp, i, kIllegalAddress, lane,
           sentence(access, space, address) + " is out of bounds (" + std::to_string(size) +
-              " bytes" + (begin ? " from " + hexadecimal(begin) : std::string()) + ")");
+              " bytes" + (window.begin ? " from " + hexadecimal(window.begin) : std::string()) +
+              ")");
   });
 }
 
@@ -66,19 +67,36 @@ u64 local_size(const Block& block) {
   return u64{block.local_bytes} * ((block.threads + kLanes - 1) / kLanes * kLanes);
 }
 
+/// Addresses that are right for certain; all of them but for global memory.
+KnownRange window_of(const Warp& warp, const Instruction& i, Space space) {
+  const Block& block = *warp.block;
+  switch (space) {
+    case Space::kShared:
+      return {0, block.shared_bytes};
+    case Space::kLocal: {
+      const u64 begin = reinterpret_cast<u64>(block.local);
+      return {begin, begin + local_size(block)};
+    }
+    case Space::kParam: {
+      const u64 begin = reinterpret_cast<u64>(block.launch->parameters);
+      return {begin, begin + block.launch->request->parameters.size()};
+    }
+    default:
+      return warp.ranges[i.index];
+  }
+}
+
 void check(Warp& warp, const Instruction& i, const Access& access) {
   const Block& block = *warp.block;
   if (block.launch->settings->checks == Checks::kOff) return;
+  const KnownRange window = window_of(warp, i, access.space);
   switch (access.space) {
     case Space::kShared:
-      return check_window(warp, i, access, "shared", 0, block.shared_bytes);
+      return check_window(warp, i, access, "shared", window);
     case Space::kLocal:
-      return check_window(warp, i, access, "local", reinterpret_cast<u64>(block.local),
-                          local_size(block));
+      return check_window(warp, i, access, "local", window);
     case Space::kParam:
-      return check_window(warp, i, access, "parameter",
-                          reinterpret_cast<u64>(block.launch->parameters),
-                          block.launch->request->parameters.size());
+      return check_window(warp, i, access, "parameter", window);
     default:
       return check_global(warp, i, access);
   }
@@ -160,12 +178,8 @@ u64 reach(Warp& warp, const Instruction& i, Space space, AccessKind kind, u32 by
   }
   if (launch.observers.empty()) {
     if (launch.settings->checks == Checks::kOff) return base;
-    if (space == Space::kShared) {
-      if (all_inside(address, 0, block.shared_bytes, bytes)) return base;
-    } else if (space == Space::kGlobal || space == Space::kConst) {
-      const KnownRange known = warp.ranges[i.index];
-      if (all_inside(address, known.begin, known.end - known.begin, bytes)) return base;
-    }
+    const KnownRange window = window_of(warp, i, space);
+    if (all_inside(address, window.begin, window.end - window.begin, bytes)) return base;
   }
   check_access(warp, i, {space, kind, bytes, warp.mask, address, false});
   return base;

@@ -85,6 +85,7 @@ class Resident {
     executed_ = 0;
     if (launch_.settings->checks == Checks::kFull) poison();
     for (Warp& warp : block_.warps) begin(warp);
+    begun_ = true;
     for (Observer* observer : launch_.observers) observer->block_begins(block_);
   }
 
@@ -125,11 +126,17 @@ class Resident {
     warp.executed = warp.lanes_executed = 0;
     warp.copies = {};
     for (const SpecialRow& special : launch_.program->specials) {
+      if (begun_ && launch_.settings->checks != Checks::kFull && !changes(special.id)) continue;
       for (u32 lane = 0; lane < kLanes; ++lane) {
         const u64 value = special_value(special.id, warp, lane);
         std::memcpy(warp.registers + special.offset + lane * special.bytes, &value, special.bytes);
       }
     }
+  }
+
+  /// True for special registers that differ between blocks.
+  static bool changes(u32 special) {
+    return special == kCtaidX || special == kCtaidY || special == kCtaidZ || special == kSmId;
   }
 
   /// What was never written must not look like a result.
@@ -170,6 +177,7 @@ class Resident {
   Bytes shared_, local_, registers_;
   std::vector<KnownRange> ranges_;
   u64 executed_ = 0;
+  bool begun_ = false;
 };
 
 /// The blocks of a launch, taken by one or more threads.
