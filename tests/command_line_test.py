@@ -38,6 +38,18 @@ def test_version_and_package():
     assert "compare" in run("--help")
 
 
+def test_ctrl_c_ends_with_130(monkeypatch):
+    from striate import __main__ as command_line
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "main", interrupted)
+    assert command_line.command() == 130
+    scripts = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    assert 'striate = "striate.__main__:command"' in scripts
+
+
 def test_wrong_usage_and_wrong_files(tmp_path):
     assert "usage" in run(code=2)
     assert "invalid choice" in run("explode", code=2)

@@ -104,8 +104,13 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
+def command() -> int:
+    """Run `main`; Ctrl-C ends it with 130. The command `striate` of an installed wheel."""
     try:
-        sys.exit(main())
+        return main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(command())
