@@ -150,7 +150,9 @@ struct Im2col : Kernel {
 
 struct Forward : Im2col {
   explicit Forward(const Problem& p)
-      : Im2col(p, matmul(p), shapes, p.has_input(2)), has_residual(p.has_input(3)) {}
+      : Im2col(p, matmul(p), shapes, p.has_input(2)),
+        has_bias(p.has_input(2)),
+        has_residual(p.has_input(3)) {}
 
   static MatmulOptions matmul(const Problem& p) {
     MatmulOptions made;
@@ -170,13 +172,14 @@ struct Forward : Im2col {
     const auto* x = static_cast<const float*>(a.inputs[0]);
     auto* y = static_cast<float*>(a.outputs[0]);
     auto* columns = static_cast<float*>(a.workspace);
+    const auto* bias = has_bias ? static_cast<const float*>(a.inputs[2]) : nullptr;
     void* space = static_cast<char*>(a.workspace) + column_bytes;
     for (int64_t part = 0; part < parts.count(); ++part) {
       const int64_t first = parts.first(part);
       const float* rows = plain ? x + first * s.H * s.W * s.C : columns;
       if (!plain) gather(s, x, first, parts.size(part), columns);
-      product.run(part + 1 == parts.count(), rows, static_cast<const float*>(a.inputs[1]),
-                  static_cast<const float*>(a.inputs[2]), y + first * s.P * s.Q * s.K, space);
+      product.run(part + 1 == parts.count(), rows, static_cast<const float*>(a.inputs[1]), bias,
+                  y + first * s.P * s.Q * s.K, space);
     }
     if (!has_residual) return;
     const auto* residual = static_cast<const float*>(a.inputs[3]);
@@ -187,7 +190,7 @@ struct Forward : Im2col {
     });
   }
 
-  bool has_residual;
+  bool has_bias, has_residual;
 };
 
 struct BackwardInput : Im2col {
