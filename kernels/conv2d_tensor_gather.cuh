@@ -1,8 +1,8 @@
 // The operands of a convolution, gathered in chunks of eight channels for tensor cores: as in
 // conv2d_gather.cuh, by asynchronous copies that write zeros for what lies outside the picture.
 //
-// `whole`: the channels of a tap are a multiple of a step's depth, so all threads are under the same
-// tap and no step looks at the end of the depth.
+// `whole`: the channels of a tap are a multiple of a step's depth, so all threads are under one tap
+// and no step looks at the end of the depth.
 #pragma once
 
 #include <striate/kernels/conv2d_gather.cuh>

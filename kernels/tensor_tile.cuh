@@ -4,14 +4,14 @@
 //
 // A block computes a tile of sums in steps of 32 along the depth. Steps travel to shared memory by
 // asynchronous copies of 16 bytes, some steps ahead of the one that is multiplied, with one barrier
-// for each. An operand lies in shared memory as in global memory, with the depth inside (rows of 32)
-// or outside; reading its matrices transposes where needed. The 16-byte chunks of neighbouring rows
-// are exchanged by an exclusive or, so that neither copies nor reads of eight rows at one chunk meet
-// in a bank.
+// for each. An operand lies in shared memory as in global memory, with the depth inside (rows of
+// 32) or outside; reading its matrices transposes where needed. The 16-byte chunks of neighbouring
+// rows are exchanged by an exclusive or, so that neither copies nor reads of eight rows at one chunk
+// meet in a bank: chunk ^ (row / 2 % 4) in rows of 64 bytes, chunk ^ (row % 8) in longer ones.
 //
-// Method: as in CUTLASS' pipelined products for compute capability 8.0 (words only), with the
-// swizzle of Tillet et al. and others: chunk ^ (row / 2 % 4) for rows of 64 bytes, chunk ^ (row % 8)
-// for longer ones.
+// Method: multi-stage pipelines and permuted shared memory, as CUTLASS' documentation describes
+// them ("Efficient GEMM in CUDA"; Kerr, GTC 2020, "Developing CUDA kernels to push tensor cores to
+// the absolute limit on NVIDIA A100").
 #pragma once
 
 #include <cstdint>
