@@ -532,7 +532,7 @@ namespace {
 /// Under the emulator a case costs a thousand times what it costs on a GPU. STRIATE_LONG runs all.
 bool is_too_long(const Case& c) {
   if (device_under_test().type == DeviceType::kCpu || std::getenv("STRIATE_LONG")) return false;
-  constexpr double kMostFlops = 6e6, kMostBytes = 4e5;
+  constexpr double kMostFlops = 1e6, kMostBytes = 4e5;
   const kernels::Cost cost = kernels::cost_of(c.problem());
   return cost.flops > kMostFlops || cost.bytes > kMostBytes;
 }
