@@ -6,7 +6,7 @@
 // asynchronous copies of 16 bytes, some steps ahead of the one that is multiplied, with one barrier
 // for each. An operand lies in shared memory as in global memory, with the depth inside (rows of
 // 32) or outside; reading its matrices transposes where needed. The 16-byte chunks of neighbouring
-// rows are exchanged by an exclusive or, so that neither copies nor reads of eight rows at one chunk
+// rows are exchanged by an exclusive or, so that neither copies nor reads of eight rows at a chunk
 // meet in a bank: chunk ^ (row / 2 % 4) in rows of 64 bytes, chunk ^ (row % 8) in longer ones.
 //
 // Method: multi-stage pipelines and permuted shared memory, as CUTLASS' documentation describes
