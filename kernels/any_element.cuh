@@ -56,9 +56,9 @@ __device__ inline int64_t label_at(const void* labels, DType dtype, int64_t i) {
   return value == value ? static_cast<int64_t>(value) : -1;
 }
 
-/// Call `run(Unit())` with an unsigned integer of 1, 2, 4 or 8 bytes, or a vector of 16.
+/// Call `run(Unit())` with an unsigned integer of 1, 2, 4 or 8 bytes: what any element is moved as.
 template <class Run>
-void with_unit(int64_t bytes, Run run) {
+void with_element(int64_t bytes, Run run) {
   switch (bytes) {
     case 1:
       return run(uint8_t());
@@ -66,11 +66,18 @@ void with_unit(int64_t bytes, Run run) {
       return run(uint16_t());
     case 4:
       return run(uint32_t());
-    case 8:
-      return run(uint64_t());
     default:
-      return run(uint4());
+      return run(uint64_t());
   }
+}
+
+/// The same, or with a vector of 16 bytes.
+template <class Run>
+void with_unit(int64_t bytes, Run run) {
+  if (bytes == 16)
+    run(uint4());
+  else
+    with_element(bytes, run);
 }
 
 }  // namespace striate::cuda

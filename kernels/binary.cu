@@ -134,7 +134,7 @@ Prepared prepare_where(const Problem& problem) {
       broadcast<3>(problem.outputs[0].shape,
                    {&problem.inputs[0].shape, &problem.inputs[1].shape, &problem.inputs[2].shape});
   return elementwise(problem, [problem, walk](const Arguments& a) {
-    with_unit(static_cast<int64_t>(size_of(problem.outputs[0].dtype)), [&](auto zero) {
+    with_element(static_cast<int64_t>(size_of(problem.outputs[0].dtype)), [&](auto zero) {
       using Unit = decltype(zero);
       launch("where", where_kernel<Unit>, flat_grid(walk.count), a.stream, a.inputs[0],
              problem.inputs[0].dtype, static_cast<const Unit*>(a.inputs[1]),

@@ -130,12 +130,11 @@ void copy_box(const char* name, const Strides<2>& box, int64_t element_bytes, co
     return copy_bytes(name, box.count * element_bytes, x, y, nullptr, stream);
   if (const int column = column_of(box)) {
     const Tiles tiles = tiles_of(box, column);
-    return with_unit(element_bytes, [&](auto zero) {
+    return with_element(element_bytes, [&](auto zero) {
       using Unit = decltype(zero);
-      if constexpr (sizeof(Unit) <= 8)
-        launch(name, tile_kernel<Unit>,
-               {tiles.rest.count * tiles.across * tiles.down, 1, 1, kTile * kTileRows, 0}, stream,
-               static_cast<const Unit*>(x), static_cast<Unit*>(y), tiles);
+      launch(name, tile_kernel<Unit>,
+             {tiles.rest.count * tiles.across * tiles.down, 1, 1, kTile * kTileRows, 0}, stream,
+             static_cast<const Unit*>(x), static_cast<Unit*>(y), tiles);
     });
   }
   const int64_t bytes = unit_bytes(box, element_bytes, x, y);

@@ -155,8 +155,8 @@ __global__ void total_kernel(const float* sums, int count, float* loss) {
   if (threadIdx.x == 0) *loss = total;
 }
 
-template <class T, class Y>
-__global__ void top_k_kernel(const T* scores, const void* labels, DType label_type, Y* correct,
+template <class T>
+__global__ void top_k_kernel(const T* scores, const void* labels, DType label_type, float* correct,
                              int64_t rows, int64_t C, int k) {
   const int64_t row = thread_number() / kWarp;
   if (row >= rows) return;
@@ -171,12 +171,7 @@ __global__ void top_k_kernel(const T* scores, const void* labels, DType label_ty
       if (c != label) before += !(c < label ? score < own : score <= own);
     }
   before = over_warp(before, [](int64_t a, int64_t b) { return a + b; });
-  if (threadIdx.x % kWarp != 0) return;
-  const bool right = valid && before < k;
-  if constexpr (std::is_integral_v<Y>)
-    correct[row] = right;
-  else
-    correct[row] = from_float<Y>(right);
+  if (threadIdx.x % kWarp == 0) correct[row] = valid && before < k ? 1.0f : 0.0f;
 }
 
 // 2. Entries --------------------------------------------------------------------------------------
@@ -270,34 +265,20 @@ Prepared prepare_top_k(const Problem& problem) {
   const int64_t C = problem.inputs[0].shape[-1], rows = problem.outputs[0].shape.elements();
   const int k = problem.options ? problem.get<TopKOptions>().k : 1;
   const DType dtype = problem.inputs[0].dtype, label_type = problem.inputs[1].dtype;
-  const DType result_type = problem.outputs[0].dtype;
   return prepared([=](const Arguments& a) {
     with_type(dtype, [&](auto zero) {
       using T = decltype(zero);
-      const auto start = [&](auto result) {
-        using Y = decltype(result);
-        launch("top_k_correct", top_k_kernel<T, Y>, flat_grid(rows * kWarp), a.stream,
-               static_cast<const T*>(a.inputs[0]), a.inputs[1], label_type,
-               static_cast<Y*>(a.outputs[0]), rows, C, k);
-      };
-      switch (result_type) {
-        case DType::kI32:
-          return start(int32_t());
-        case DType::kI64:
-          return start(int64_t());
-        case DType::kU8:
-        case DType::kBool:
-          return start(uint8_t());
-        default:
-          return with_type(result_type, start);
-      }
+      launch("top_k_correct", top_k_kernel<T>, flat_grid(rows * kWarp), a.stream,
+             static_cast<const T*>(a.inputs[0]), a.inputs[1], label_type,
+             static_cast<float*>(a.outputs[0]), rows, C, k);
     });
   });
 }
 
+/// The first result, a loss or the count of right answers, is float32.
 std::string declines_loss(const Problem& problem) {
   const DType loss = problem.outputs[0].dtype;
-  if (loss != DType::kF32) return std::string("makes a float32 loss, not ") + name_of(loss);
+  if (loss != DType::kF32) return std::string("makes float32, not ") + name_of(loss);
   return takes_floats(problem, 0, 1);
 }
 
@@ -309,8 +290,7 @@ const bool added = [] {
                  declines_loss);
   add_cuda_entry("mean_squared_error", "direct", prepare_elements<Elements::kSquared>,
                  declines_loss);
-  add_cuda_entry("top_k_correct", "direct", prepare_top_k,
-                 [](const Problem& problem) { return takes_floats(problem, 0, 1); });
+  add_cuda_entry("top_k_correct", "direct", prepare_top_k, declines_loss);
   return true;
 }();
 

@@ -113,22 +113,30 @@ int lanes_of(int64_t inner) {
   return lanes;
 }
 
+/// One pass over [outer, reduced, inner] in `chunks` of the reduced axis.
+struct Pass {
+  const char* name;
+  kernels::ReduceShape sizes;
+  int64_t chunks;
+  float factor;
+  void* stream;
+
+  int64_t parts() const { return sizes.outer * chunks; }
+};
+
 template <class Combine, class T, class Y>
-void reduce(const char* name, const T* x, Y* y, const kernels::ReduceShape& sizes, int64_t chunks,
-            float factor, void* stream) {
-  const int64_t parts = sizes.outer * chunks;
-  if (sizes.inner != 1) {
-    const int lanes = lanes_of(sizes.inner);
-    const int64_t tiles = (sizes.inner + lanes - 1) / lanes;
-    launch(name, columns_kernel<T, Y, Combine>, {parts * tiles, 1, 1, kThreads, 0}, stream, x, y,
-           sizes.inner, lanes, Chunks{sizes.reduced, chunks}, factor);
-  } else if (sizes.reduced > kLongRow) {
-    launch(name, rows_kernel<T, Y, Combine, kThreads>, {parts, 1, 1, kThreads, 0}, stream, x, y,
-           sizes.outer, Chunks{sizes.reduced, chunks}, factor);
-  } else {
-    launch(name, rows_kernel<T, Y, Combine, kWarp>, flat_grid(parts * kWarp), stream, x, y,
-           sizes.outer, Chunks{sizes.reduced, chunks}, factor);
-  }
+void reduce_columns(const Pass& pass, const T* x, Y* y) {
+  const int lanes = lanes_of(pass.sizes.inner);
+  const int64_t tiles = (pass.sizes.inner + lanes - 1) / lanes;
+  launch(pass.name, columns_kernel<T, Y, Combine>, {pass.parts() * tiles, 1, 1, kThreads, 0},
+         pass.stream, x, y, pass.sizes.inner, lanes, Chunks{pass.sizes.reduced, pass.chunks},
+         pass.factor);
+}
+
+template <class Combine, int kPerRow, class T, class Y>
+void reduce_rows(const Pass& pass, const T* x, Y* y) {
+  launch(pass.name, rows_kernel<T, Y, Combine, kPerRow>, flat_grid(pass.parts() * kPerRow),
+         pass.stream, x, y, pass.sizes.outer, Chunks{pass.sizes.reduced, pass.chunks}, pass.factor);
 }
 
 }  // namespace
@@ -168,14 +176,30 @@ void Reduction::run(const char* name, DType dtype, const kernels::Arguments& a) 
       if (!sizes_.one_run) {
         launch(name, apart_kernel<T, Combine>, flat_grid(kept_.count * kWarp), a.stream, x, y,
                kept_, reduced_, factor_);
-      } else if (chunks_ == 1) {
-        reduce<Combine>(name, x, y, sizes_, 1, factor_, a.stream);
-      } else {
-        auto* parts = static_cast<float*>(a.workspace);
-        reduce<Combine>(name, x, parts, sizes_, chunks_, 1, a.stream);
-        kernels::ReduceShape rest = sizes_;
-        rest.reduced = chunks_;
-        reduce<Combine>(name, static_cast<const float*>(parts), y, rest, 1, factor_, a.stream);
+        return;
+      }
+      const bool columns = sizes_.inner != 1;
+      if (chunks_ == 1) {
+        const Pass pass{name, sizes_, 1, factor_, a.stream};
+        if (columns)
+          reduce_columns<Combine>(pass, x, y);
+        else if (sizes_.reduced > kLongRow)
+          reduce_rows<Combine, kThreads>(pass, x, y);
+        else
+          reduce_rows<Combine, kWarp>(pass, x, y);
+        return;
+      }
+      auto* parts = static_cast<float*>(a.workspace);
+      const auto* sums = static_cast<const float*>(parts);
+      const Pass first{name, sizes_, chunks_, 1, a.stream};
+      Pass second{name, sizes_, 1, factor_, a.stream};
+      second.sizes.reduced = chunks_;
+      if (columns) {
+        reduce_columns<Combine>(first, x, parts);
+        reduce_columns<Combine>(second, sums, y);
+      } else {  // few chunks make a short row
+        reduce_rows<Combine, kThreads>(first, x, parts);
+        reduce_rows<Combine, kWarp>(second, sums, y);
       }
     });
   };

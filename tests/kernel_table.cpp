@@ -163,26 +163,38 @@ Device device_under_test() {
   return device;
 }
 
-/// Host memory that a run on a device reads or writes.
+/// Host memory that a run on a device reads or writes; `shift` bytes lie before it on the device.
 struct HostRange {
   const void* data;
   size_t bytes;
+  size_t shift;
 };
+
+/// Return the bytes of one element, by which a view begins later than what it is a view of; 0 for
+/// step blocks and the like, which nobody cuts.
+size_t shift_of(const kernels::ValueDesc& v) {
+  return v.shape.rank() > 0 && v.dtype != DType::kU8 ? size_of(v.dtype) : 0;
+}
 
 /// Run with copies of the host's values, each an allocation of its own size, so that what lies
 /// beyond is nobody's; then copy them back. The workspace is not set.
 void run_on_device(Device device, const Prepared& prepared, const std::vector<HostRange>& inputs,
                    const std::vector<HostRange>& outputs) {
   Backend& backend = striate::backend(device.type);
-  std::map<const void*, std::shared_ptr<Buffer>> copies;
+  struct Copy {
+    std::shared_ptr<Buffer> buffer;
+    HostRange range;
+    void* data() const { return static_cast<char*>(buffer->data()) + range.shift; }
+  };
+  std::map<const void*, Copy> copies;
   auto take = [&](const HostRange& range) -> void* {
     if (!range.data) return nullptr;
     auto& copy = copies[range.data];
-    if (!copy) {
-      copy = Buffer::allocate(range.bytes, device);
-      backend.copy_from_host(copy->data(), range.data, range.bytes, device.index);
+    if (!copy.buffer) {
+      copy = {Buffer::allocate(range.bytes + range.shift, device), range};
+      backend.copy_from_host(copy.data(), range.data, range.bytes, device.index);
     }
-    return copy->data();
+    return copy.data();
   };
   std::vector<void*> output_pointers;
   std::vector<const void*> input_pointers;
@@ -193,7 +205,7 @@ void run_on_device(Device device, const Prepared& prepared, const std::vector<Ho
                         backend.stream(device.index)});
   backend.wait(device.index);
   for (const auto& [host, copy] : copies)
-    backend.copy_to_host(const_cast<void*>(host), copy->data(), copy->bytes(), device.index);
+    backend.copy_to_host(const_cast<void*>(host), copy.data(), copy.range.bytes, device.index);
 }
 
 struct Run {
@@ -202,7 +214,7 @@ struct Run {
 };
 
 Run run_prepared(const Problem& problem, const Prepared& prepared, const std::vector<Bytes>& inputs,
-                 bool in_place) {
+                 bool in_place, bool as_views = false) {
   Run result;
   auto layout_of = [](const std::vector<Layout>& layouts, size_t i) {
     return i < layouts.size() ? layouts[i] : Layout();
@@ -249,9 +261,12 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
         {input_pointers.data(), output_pointers.data(), workspace.data(), nullptr});
   } else {
     std::vector<HostRange> from, to;
-    for (const Guarded& output : outputs) to.push_back({output.data(), output.bytes()});
+    for (size_t j = 0; j < outputs.size(); ++j)
+      to.push_back(
+          {outputs[j].data(), outputs[j].bytes(), as_views ? shift_of(problem.outputs[j]) : 0});
     for (size_t i = 0; i < input_pointers.size(); ++i)
-      from.push_back({input_pointers[i], originals[i].size()});
+      from.push_back(
+          {input_pointers[i], originals[i].size(), as_views ? shift_of(problem.inputs[i]) : 0});
     run_on_device(problem.device, prepared, from, to);
   }
 
@@ -335,6 +350,9 @@ bool promises_equal_bits_for_any_threads(const Entry& entry) {
   return entry.name.compare(0, 6, "onednn") != 0 && entry.name != "reference";
 }
 
+/// Up to this size a device's entries also get values that begin one element into their memory.
+constexpr double kViewBytes = 65536;
+
 bool try_entry(const Trial& t) {
   std::vector<std::string> seen;
   bool ran = false;
@@ -373,6 +391,8 @@ bool try_entry(const Trial& t) {
                        "when run twice");
     if (!prepared.in_place.empty())
       compare(t, run_prepared(problem, prepared, t.inputs, true), how + " in place");
+    if (!on_cpu && kernels::cost_of(problem).bytes < kViewBytes)
+      compare(t, run_prepared(problem, prepared, t.inputs, false, true), how + " as views");
     if (seen.size() == 1 && on_cpu && promises_equal_bits_for_any_threads(t.entry)) {
       const int before = threads();
       for (int team : {1, 3}) {
@@ -421,16 +441,16 @@ std::string Case::describe() const {
   return text.str();
 }
 
-Case Case::with_floats(DType dtype) const {
+Case Case::with_floats(DType dtype, int least_rank) const {
   Case c = *this;
   for (Input& input : c.inputs)
-    if (input.dtype == DType::kF32) {
+    if (input.dtype == DType::kF32 && input.shape.rank() >= least_rank) {
       if (input.fill == Input::Fill::kBytes)
         input.bytes = to_bytes(to_values(input.bytes, DType::kF32), dtype);
       input.dtype = dtype;
     }
   for (Output& output : c.outputs)
-    if (output.dtype == DType::kF32) output.dtype = dtype;
+    if (output.dtype == DType::kF32 && output.shape.rank() >= least_rank) output.dtype = dtype;
   return c;
 }
 
@@ -509,11 +529,16 @@ namespace {
 void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
   for (const auto& [dtype, limit] :
        {std::pair(DType::kF16, 0x1p-22), std::pair(DType::kBF16, 0x1p-16)}) {
+    // All floats, or those of images and rows while parameters and sums stay float32.
+    const auto refused = [&](const Case& halves) {
+      Problem problem = halves.problem();
+      problem.device = {entry.device, 0};
+      return !kernels::refusal(entry, problem).empty();
+    };
     Case halves = c.with_floats(dtype);
+    if (refused(halves)) halves = c.with_floats(dtype, 2);
+    if (refused(halves)) continue;
     halves.limit = std::max(c.limit, limit);
-    Problem problem = halves.problem();
-    problem.device = {entry.device, 0};
-    if (!kernels::refusal(entry, problem).empty()) continue;
     const std::vector<Values> values = draw_inputs(halves);
     std::vector<Values> expected = run_entry(c, "reference", values);
     constexpr double kBeyondFloat16 = 65520, kInfinity = std::numeric_limits<double>::infinity();
@@ -521,6 +546,14 @@ void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
       for (double& v : expected[j])
         if (halves.outputs[j].dtype == DType::kF16 && std::abs(v) >= kBeyondFloat16)
           v = std::copysign(kInfinity, v);
+    // Below 2^-14 float16 has steps of 2^-24: half of one is what such a result may be off by.
+    for (size_t j = 0; j < expected.size(); ++j) {
+      double norm = 0;
+      for (double v : expected[j]) norm += v * v;
+      if (halves.outputs[j].dtype == DType::kF16 && norm > 0)
+        halves.limit =
+            std::max(halves.limit, static_cast<double>(expected[j].size()) * 0x1p-50 / norm);
+    }
     try_entry({halves, entry, bytes_of(halves, values), expected, count});
   }
 }

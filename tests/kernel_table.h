@@ -102,8 +102,8 @@ struct Case {
 
   kernels::Problem problem() const;
   std::string describe() const;
-  /// Return the case with every float32 value in another type.
-  Case with_floats(DType dtype) const;
+  /// Return the case with every float32 value of that rank and above in another type.
+  Case with_floats(DType dtype, int least_rank = 0) const;
 };
 
 /// What became of one entry over a table.

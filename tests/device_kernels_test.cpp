@@ -1,0 +1,163 @@
+// Cases that reach kernels of their own on devices: element types, wide windows, long rows, and
+// what a device does with the fault of a step.
+#include <gtest/gtest.h>
+#include <striate/core/allocator.h>
+#include <striate/core/device.h>
+#include <striate/core/plugin.h>
+#include <striate/core/step.h>
+#include <striate/kernels/optimizer.h>
+#include <striate/kernels/pool2d.h>
+#include <striate/kernels/reduce.h>
+#include <striate/kernels/reorder.h>
+#include <striate/tests/kernel_table.h>
+
+#include <cmath>
+#include <limits>
+
+namespace striate::testing {
+namespace {
+
+using Fill = Input::Fill;
+using kernels::Problem;
+
+TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
+  Pool2dOptions options;
+  options.pool_size = Size2(17, 16);
+  options.strides = 2;
+  const Shape x{1, 18, 20, 8}, y{1, 1, 3, 8};
+  const auto wide = [&](Case c) {
+    c.always = true;
+    return c;
+  };
+  const Case forward = wide(Case::of("max_pool2d", options, {Input(x, Fill::kDistinct)},
+                                     {Output(y), Output(y, DType::kI32)}));
+  const Case backward = wide(
+      Case::of("max_pool2d_backward", options,
+               {Input(y), Input(y, DType::kI32, Fill::kIndices, 0, 17 * 16), Input::like(x)}, {x}));
+  run_table({forward, backward});
+}
+
+TEST(DeviceKernels, LongRowsAreABlocksWork) {
+  std::vector<Case> table;
+  for (const char* name : {"reduce_max", "reduce_sum"}) {
+    ReduceOptions options;
+    options.axes = {1};
+    for (int64_t length : {1025, 9000}) {
+      table.push_back(Case::of(name, options, {Input({2, length})}, {Output({2})}));
+      table.back().always = true;
+    }
+  }
+  run_table(table);
+}
+
+TEST(DeviceKernels, ChoicesBetweenValuesOfAnySize) {
+  std::vector<Case> table;
+  for (DType type : {DType::kU8, DType::kF16, DType::kI32, DType::kI64}) {
+    Case c;
+    c.operation = "where";
+    c.inputs = {Input({3, 5}, DType::kBool, Fill::kIndices, 0, 2),
+                Input({3, 5}, type, Fill::kIndices, 0, 50),
+                Input({5}, type, Fill::kIndices, 50, 100)};
+    c.outputs = {Output({3, 5}, type)};
+    table.push_back(c);
+  }
+  run_table(table);
+}
+
+TEST(DeviceKernels, TheNormOfGradientsOfRankTwo) {
+  Case c;
+  c.operation = "squared_norm";
+  c.inputs = {Input({3, 7}), Input({70, 100}), Input({1, 1})};
+  c.outputs = {Output({1})};
+  run_table({c});
+}
+
+bool has_device() { return cuda_plugin().loaded && backend(DeviceType::kCuda).count() > 0; }
+
+/// Device memory with the bytes of a value.
+template <class T>
+std::shared_ptr<Buffer> on_device(const std::vector<T>& values, Device device) {
+  auto buffer = Buffer::allocate(values.size() * sizeof(T), device);
+  backend(device.type).copy_from_host(buffer->data(), values.data(), values.size() * sizeof(T), 0);
+  return buffer;
+}
+template <class T>
+std::vector<T> to_host(const Buffer& buffer, size_t count) {
+  std::vector<T> values(count);
+  backend(DeviceType::kCuda).copy_to_host(values.data(), buffer.data(), count * sizeof(T), 0);
+  return values;
+}
+
+/// Run the entry `direct` of a problem on the first CUDA device.
+void run(const Problem& problem, const std::vector<const void*>& inputs,
+         const std::vector<void*>& outputs) {
+  const kernels::Entry& entry = *kernels::entries(problem.operation, DeviceType::kCuda).at(0);
+  ASSERT_EQ(entry.declines(problem), "");
+  Backend& cuda = backend(DeviceType::kCuda);
+  entry.prepare(problem).kernel->run({inputs.data(), outputs.data(), nullptr, cuda.stream(0)});
+  cuda.wait(0);
+}
+
+const Shape kBlock{static_cast<int64_t>(sizeof(StepBlock))};
+
+TEST(DeviceKernels, ValuesThatAreNotFiniteSetTheFault) {
+  // The CPU looks at its results itself and needs no such kernel.
+  EXPECT_TRUE(kernels::entries("check_finite", DeviceType::kCpu).empty());
+  if (!has_device()) return;
+  const Device device{DeviceType::kCuda, 0};
+  const float infinity = std::numeric_limits<float>::infinity();
+  Problem problem;
+  problem.operation = "check_finite";
+  problem.inputs = {{{5001}, DType::kF32, {}}, {{3}, DType::kF32, {}}, {kBlock, DType::kU8, {}}};
+  problem.device = device;
+  for (const auto& [place, value] : {std::pair<int, float>{-1, 0},
+                                     {0, infinity},
+                                     {5000, NAN},
+                                     {4096, -infinity},
+                                     {5003, infinity}}) {
+    std::vector<float> a(5001, 1), b(3, -1e38f);
+    if (place >= 0)
+      (place < 5001 ? a[static_cast<size_t>(place)] : b[static_cast<size_t>(place - 5001)]) = value;
+    const auto x = on_device(a, device), y = on_device(b, device);
+    const auto block = on_device(std::vector<StepBlock>(1), device);
+    run(problem, {x->data(), y->data(), block->data()}, {});
+    EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, place < 0 ? 0u : 1u) << place;
+  }
+}
+
+TEST(DeviceKernels, AStepWithAFaultChangesNothing) {
+  EXPECT_EQ(kernels::entries("sgd", DeviceType::kCuda).empty(), !cuda_plugin().loaded);
+  if (!has_device()) return;
+  const Device device{DeviceType::kCuda, 0};
+  Problem copy;
+  copy.operation = "reorder";
+  copy.options = std::make_shared<ReorderOptions>();
+  copy.inputs = {{{5}, DType::kF32, {}}, {kBlock, DType::kU8, {}}};
+  copy.outputs = {{{5}, DType::kF32, {}}};
+  copy.device = device;
+  SgdOptions options;
+  options.tensors = 1;
+  Problem step;
+  step.operation = "sgd";
+  step.options = std::make_shared<SgdOptions>(options);
+  step.inputs = {{kBlock, DType::kU8, {}}, {{1}, DType::kF32, {}}, copy.inputs[0], copy.inputs[0]};
+  step.optional = {true, false, true, true};
+  step.outputs = copy.outputs;
+  step.device = device;
+  for (uint32_t fault : {0u, 1u}) {
+    StepBlock now;
+    now.fault = fault;
+    now.learning_rate[0] = 1;
+    const auto block = on_device(std::vector<StepBlock>{now}, device);
+    const auto x = on_device<float>({1, 2, 3, 4, 5}, device);
+    const auto y = on_device<float>({9, 9, 9, 9, 9}, device);
+    run(copy, {x->data(), block->data()}, {y->data()});
+    EXPECT_EQ(to_host<float>(*y, 5)[1], fault ? 9 : 2);
+    const auto w = on_device<float>({9, 9, 9, 9, 9}, device);
+    run(step, {block->data(), nullptr, w->data(), x->data()}, {w->data()});
+    EXPECT_EQ(to_host<float>(*w, 5)[4], fault ? 9 : 4);
+  }
+}
+
+}  // namespace
+}  // namespace striate::testing
