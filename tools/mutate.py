@@ -22,10 +22,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from subprocess import DEVNULL
 
 from environment import BUILD, Failed, build_cuda, environment, fetch_googletest, run_main, set_up
 
 ENOUGH = 0.95  # share of the mutants that tests must notice
+LOG = "mutate.log"  # in the build folder: what the tests say without a change
 WATCHDOG = 20_000_000  # warp-instructions of one block; a mutant may loop for ever
 
 
@@ -48,6 +50,7 @@ class Mutant:
     file: str
     line: int
     ptx: str
+    equivalent: str = ""  # the reason why no test can notice it
     tests: set[str] = field(default_factory=set)  # that execute the place
     caught_by: str | None = None
 
@@ -70,16 +73,19 @@ class Program:
             STRIATE_CUDART=str(build / "emulator" / "libcudart.so.13"),
             STRIATE_TEST_DEVICE="cuda",
             EMULATOR_CHECKS="full",
+            OMP_WAIT_POLICY="passive",  # mutants run side by side; waiting must cost nothing
             EMULATOR_WATCHDOG=str(WATCHDOG),
         )
 
-    def run(self, filter: str, options: list[str], seconds: float | None, **variables) -> int:
+    def run(
+        self, filter: str, options: list[str], seconds: float | None, output=DEVNULL, **variables
+    ) -> int:
         """Return the exit code; 124 when it took too long."""
         words = [str(self.file), "--gtest_brief=1", f"--gtest_filter={filter}", *options]
         try:
             return subprocess.run(
                 words, env={**self.variables, **variables}, timeout=seconds,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                stdout=output, stderr=output,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
             ).returncode  # fmt: skip
         except subprocess.TimeoutExpired:
@@ -90,10 +96,11 @@ class Program:
         coverage, report = folder / "coverage.jsonl", folder / "coverage.xml"
         for file in (coverage, report):
             file.unlink(missing_ok=True)
-        self.run(self.filter, [f"--gtest_output=xml:{report}"], None,
-                 EMULATOR_COVERAGE=str(coverage))  # fmt: skip
+        with open(folder / LOG, "w") as log:
+            self.run(self.filter, [f"--gtest_output=xml:{report}"], None, log,
+                     EMULATOR_COVERAGE=str(coverage))  # fmt: skip
         if not report.exists() or not coverage.exists():
-            raise Failed("the tests did not run to their end, or launched no kernel")
+            raise Failed(f"the tests did not run to their end, or launched no kernel: see {LOG}")
         tests = read_tests(report)
         return tests, read_mutants(coverage, tests)
 
@@ -170,9 +177,11 @@ def main() -> int:
     start = time.monotonic()
     tests, mutants = program.find_places(build)
     mutants = [mutant for mutant in mutants if options.kernels in mutant.kernel]
-    reached = [mutant for mutant in mutants if mutant.tests]
+    reached = [mutant for mutant in mutants if mutant.tests and not mutant.equivalent]
+    equivalent = sum(bool(mutant.equivalent) for mutant in mutants)
     print(f"   {time.monotonic() - start:.0f} s: {len(mutants)} mutants of "
-          f"{len({m.kernel for m in mutants})} kernels, {len(reached)} reached")  # fmt: skip
+          f"{len({m.kernel for m in mutants})} kernels, {len(reached)} reached; "
+          f"{equivalent} more are equivalent")  # fmt: skip
 
     if options.sample:
         random.Random(options.seed).shuffle(reached)
@@ -188,8 +197,9 @@ def main() -> int:
     for mutant in survivors:
         print(f"survives: {mutant}")
     if options.json:
-        keep = ("id", "kernel", "kind", "caught_by", "file", "line", "ptx")
-        rows = [{name: getattr(mutant, name) for name in keep} for mutant in tried]
+        keep = ("id", "kernel", "kind", "caught_by", "file", "line", "ptx", "equivalent")
+        listed = tried + [mutant for mutant in mutants if mutant.equivalent and mutant.tests]
+        rows = [{name: getattr(mutant, name) for name in keep} for mutant in listed]
         counts = {"total": len(mutants), "seed": options.seed, "sample": options.sample}
         Path(options.json).write_text(json.dumps({"mutants": rows, **counts}, indent=1) + "\n")
     return 0 if tried and share >= ENOUGH else 1

@@ -53,7 +53,8 @@ class Coverage : public Observer {
       const Origin& origin = *program.code[places[i].code].origin;
       file_ << (i ? ", " : "") << "{\"kind\": " << quote(places[i].mutant.kind)
             << ", \"index\": " << places[i].mutant.index << ", \"file\": " << quote(origin.file)
-            << ", \"line\": " << origin.line << ", \"ptx\": " << quote(origin.text) << "}";
+            << ", \"line\": " << origin.line << ", \"ptx\": " << quote(origin.text)
+            << ", \"equivalent\": " << quote(places[i].equivalent) << "}";
     }
     file_ << "]}\n";
   }

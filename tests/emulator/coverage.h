@@ -9,6 +9,7 @@ namespace emulator {
 struct MutantPlace {
   Mutant mutant;
   u32 code = 0;
+  std::string_view equivalent;  // why no test can notice it; empty where one might
 };
 
 /// All mutants of a decoded kernel (mutate.cpp).

@@ -78,13 +78,41 @@ std::vector<Place> places(const Program& program) {
   return all;
 }
 
+/// The statement among the few before `code` that writes register `reg`, or null.
+const Statement* writer_of(const Program& program, u32 code, u32 reg) {
+  for (u32 back = 1; back <= 8 && back <= code; ++back) {
+    const Statement* statement = program.statements[code - back];
+    if (!statement || statement->operands.empty()) continue;
+    const Operand& result = statement->operands[0];
+    if (result.kind == Operand::kRegister && result.reg == reg) return statement;
+  }
+  return nullptr;
+}
+
+/// The compiler divides 64-bit numbers by a 32-bit division when both are small:
+///   or.b64 c, a, b; and.b64 d, c, 0xffffffff00000000; setp.eq.s64 p, d, 0; @p bra small;
+bool chooses_division(const Program& program, u32 code) {
+  const Statement* branch = program.statements[code];
+  const Statement* test = writer_of(program, code, branch->guard);
+  if (!test || test->opcode != "setp" || test->operands.size() != 3) return false;
+  const Operand &value = test->operands[1], &zero = test->operands[2];
+  if (value.kind != Operand::kRegister || zero.kind != Operand::kInteger || zero.bits) return false;
+  const Statement* high = writer_of(program, code, value.reg);
+  if (!high || high->opcode != "and" || high->operands.size() != 3) return false;
+  return high->operands[2].kind == Operand::kInteger &&
+         high->operands[2].bits == 0xffffffff00000000u;
+}
+
 }  // namespace
 
 std::vector<MutantPlace> mutant_places(const Program& program) {
   std::map<std::string, u32> counts;
   std::vector<MutantPlace> all;
   for (const Place& place : places(program)) {
-    all.push_back({{program.kernel->name, place.kind, counts[place.kind]++}, place.code});
+    MutantPlace made{{program.kernel->name, place.kind, counts[place.kind]++}, place.code, {}};
+    if (place.kind.ends_with("_guard") && chooses_division(program, place.code))
+      made.equivalent = "the branch chooses how to divide: 32 and 64 bits give the same quotient";
+    all.push_back(std::move(made));
   }
   return all;
 }
