@@ -209,6 +209,13 @@ def test_with_another_compiler_registers_may_differ_but_gates_hold(row, tmp_path
     assert kernel_rules.violations([{**row, "stack": 8}], "13.5", record)
 
 
+def test_of_an_architecture_without_a_record_the_gates_hold(row):
+    empty = {"compiler": "", "kernels": {}}
+    assert kernel_rules.violations([row], "13.0", empty) == []
+    (line,) = kernel_rules.violations([{**row, "stack": 8}], "13.0", empty)
+    assert "use no local memory" in line
+
+
 def test_recording_one_architecture_keeps_the_other(row, tmp_path):
     file = tmp_path / "record.json"
     kernel_rules.write_record([row, {**row, "arch": "sm_90"}], "13.0", file)

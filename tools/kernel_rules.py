@@ -176,13 +176,14 @@ def violations(rows: list[dict], compiler: str, record: dict) -> list[str]:
     """Return a line for each kernel that is missing, new, changed, or breaks a gate.
 
     Registers depend on the assembler: with another release than the record's only the list of
-    kernels, local memory and the gates are compared.
+    kernels, local memory and the gates are compared. Of an architecture without a record only the
+    gates are held.
     """
     lines = []
     for row in rows:
         lines += [f"{row['arch']} {key(row)}: {text}" for text in broken_gates(row)]
-    for arch in sorted({row["arch"] for row in rows}):
-        recorded = record["kernels"].get(arch, {})
+    for arch in sorted({row["arch"] for row in rows} & record["kernels"].keys()):
+        recorded = record["kernels"][arch]
         found = {key(row): line(row) for row in rows if row["arch"] == arch}
         lines += [f"{arch} {name}: recorded, but not there" for name in recorded.keys() - found]
         for name, text in found.items():

@@ -166,6 +166,10 @@ def cuda(long: bool) -> Count:
     with stage("running the emulator's own tests"):
         count = run_reported([BUILD / "bin" / "emulator_test", "--gtest_brief=1"],
                              "emulator.xml", "--gtest_output=xml:", long)  # fmt: skip
+    archs = "sm_80,sm_90" if long else "sm_80"
+    report = [PYTHON, ROOT / "tools" / "kernel_report.py", "--quiet", "--arch", archs]
+    with stage(f"registers, spills and main loops of every CUDA kernel for {archs}"):
+        count.add(check("kernel-report", lambda: run(report)))
     os.environ.update(STRIATE_CUDART=str(EMULATOR), STRIATE_TEST_DEVICE="cuda")
     try:
         with stage("running every CUDA kernel under the emulator's checks"):
