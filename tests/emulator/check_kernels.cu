@@ -18,7 +18,7 @@ __device__ void wait() {
 
 extern "C" {
 
-// ---- Mistakes (x: n or more floats in, y: floats out; blocks of 64 threads) ------------------------
+// ---- Mistakes (x: n or more floats in, y: floats out; blocks of 64 threads) ---------------------
 
 __global__ void bad_missing_syncthreads(float* y, const float* x, int) {
   __shared__ float tile[64];
@@ -143,9 +143,9 @@ __global__ void bad_blocks_write_the_same(float* y, const float* x, int) {
   y[threadIdx.x] = x[threadIdx.x] + blockIdx.x;  // MISTAKE bad_blocks_write_the_same
 }
 
-__global__ void bad_block_reads_what_another_writes(float* y, const float*, int) {
+__global__ void bad_blocks_read_each_other(float* y, const float*, int) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  y[i] = y[(i + blockDim.x) % (gridDim.x * blockDim.x)];  // MISTAKE bad_block_reads_what_another_writes
+  y[i] = y[(i + blockDim.x) % (gridDim.x * blockDim.x)];  // MISTAKE bad_blocks_read_each_other
 }
 
 __global__ void bad_missing_fence(float* y, float* x, int) {
@@ -162,7 +162,7 @@ __global__ void bad_missing_fence(float* y, float* x, int) {
   y[0] = sum;
 }
 
-// ---- Correct --------------------------------------------------------------------------------------
+// ---- Correct -------------------------------------------------------------------------------------
 
 __global__ void good_tile(float* y, const float* x, int n) {
   __shared__ float tile[64];
@@ -193,7 +193,8 @@ __global__ void good_pipeline(float* y, const float* x, int n) {
   __shared__ __align__(16) float tile[3][256];
   const int steps = n / 256;
   for (int stage = 0; stage < 2; ++stage) {
-    if (stage < steps) copy_16_bytes(&tile[stage][4 * threadIdx.x], &x[256 * stage + 4 * threadIdx.x]);
+    if (stage < steps)
+      copy_16_bytes(&tile[stage][4 * threadIdx.x], &x[256 * stage + 4 * threadIdx.x]);
     commit();
   }
   float sum = 0;

@@ -1,9 +1,9 @@
 // The observer of EMULATOR_CHECKS=full: stops a launch at the first thing a kernel must not do.
 //
 // Races between threads of a block (thread_order.h, shared_shadow.h) and between blocks
-// (global_shadow.h), reads of bytes nobody has written, barriers that not all threads reach the same
-// way, lanes that wait for lanes that have exited. Bounds, alignment and freed memory are checked in
-// every mode, by check_access.
+// (global_shadow.h), reads of bytes nobody has written, barriers that not all threads reach the
+// same way, lanes that wait for lanes that have exited. Bounds, alignment and freed memory are
+// checked in every mode, by check_access.
 #include <algorithm>
 #include <cstdio>
 #include <memory>

@@ -1,5 +1,5 @@
-// The full checks on kernels with one mistake each (check_kernels.cu): found, at the right line; and
-// on correct kernels: nothing found. EMULATOR_CHECK_KERNELS is the PTX of that file, and
+// The full checks on kernels with one mistake each (check_kernels.cu): found, at the right line;
+// and on correct kernels: nothing found. EMULATOR_CHECK_KERNELS is the PTX of that file, and
 // EMULATOR_CHECK_SOURCE the file itself.
 #include <fstream>
 #include <sstream>
@@ -88,7 +88,7 @@ const Mistake kMistakes[] = {
     {"bad_divergent_barrier", "divergent barrier"},
     {"bad_syncwarp_mask", "which has exited", 40},
     {"bad_blocks_write_the_same", "race between blocks: write", 64, 256, 64, 3},
-    {"bad_block_reads_what_another_writes", "race between blocks", 64, 64, 192, 3, 0, true},
+    {"bad_blocks_read_each_other", "race between blocks", 64, 64, 192, 3, 0, true},
     {"bad_missing_fence", "race between blocks: read", 64, 64, 2, 4, 0, true},
 };
 
@@ -154,7 +154,7 @@ TEST(FullChecks, ARaceNamesBothSides) {
   EXPECT_NE(report.message.find("`st.shared"), std::string::npos);
 }
 
-// ---- Correct kernels ------------------------------------------------------------------------------
+// ---- Correct kernels ----------------------------------------------------------------------------
 
 std::vector<float> counting(u32 count) {
   std::vector<float> values(count);
@@ -162,7 +162,7 @@ std::vector<float> counting(u32 count) {
   return values;
 }
 
-/// Launch under full checks with several orders of blocks and warps; the results must be `expected`.
+/// Launch under full checks with several orders of blocks and warps; y must be `expected`.
 void expect_clean(const std::string& kernel, const std::vector<float>& input, u32 n,
                   const std::vector<float>& expected, u32 threads = 64, u32 blocks = 1) {
   for (u64 seed = 0; seed < 5; ++seed) {

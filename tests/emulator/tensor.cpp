@@ -4,7 +4,7 @@
 //   fragment tables of the PTX ISA say.
 //
 // Products of f16, bf16 and tf32 elements are exact in f32; they are added in f32 one after the
-// other in the order of k, beginning with C. Hardware adds in groups, with truncation, so that tests
+// other in the order of k, beginning with C. Hardware adds in groups, with truncation, so tests
 // compare with a tolerance. With f16 accumulators the sum is rounded once, at the end. Of a tf32
 // operand the low 13 bits are ignored.
 #include "tensor.h"

@@ -1,8 +1,8 @@
 // Matrices of 8x8 16-bit elements between shared memory and the registers of a warp: ldmatrix,
 // stmatrix, movmatrix.
 //
-// Row r of matrix m is the 16 bytes at the address of lane 8m + r. Lane 4r + t holds elements 2t and
-// 2t+1 of row r, in one register a matrix; with .trans it holds them of column r.
+// Row r of matrix m is the 16 bytes at the address of lane 8m + r. Lane 4r + t holds elements 2t
+// and 2t+1 of row r, in one register a matrix; with .trans it holds them of column r.
 #include <cstring>
 
 #include "tensor.h"
@@ -84,7 +84,7 @@ void movmatrix(Warp& warp, const Instruction& instruction) {
   spread<true>(matrix, warp.row<u32>(instruction.operand[0]));
 }
 
-/// Take what ldmatrix and stmatrix have in common; the number of matrices, 0 if the form is unknown.
+/// Take what ldmatrix and stmatrix have in common; the number of matrices, 0 if it is unknown.
 u32 take_form(Selection& selection, Instruction& out, bool& transpose) {
   if (!selection.take("sync") || !selection.take("aligned") || !selection.take("m8n8") ||
       !selection.take("b16") || selection.operands() != 2)
