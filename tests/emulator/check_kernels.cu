@@ -162,7 +162,7 @@ __global__ void bad_missing_fence(float* y, float* x, int) {
   y[0] = sum;
 }
 
-// ---- Correct -------------------------------------------------------------------------------------
+// ---- Correct -----------------------------------------------------------------------------------
 
 __global__ void good_tile(float* y, const float* x, int n) {
   __shared__ float tile[64];
