@@ -120,6 +120,7 @@ std::vector<Value> Layer::operator()(const std::vector<Value>& inputs) const {
   auto call = std::make_shared<Call>();
   call->layer = *this;
   call->inputs = inputs;
+  std::vector<Value> outputs;
   try {
     const int wanted = state_->type->inputs;
     if (wanted >= 0 && static_cast<int>(inputs.size()) != wanted)
@@ -132,15 +133,16 @@ std::vector<Value> Layer::operator()(const std::vector<Value>& inputs) const {
       // A layer that hands its input on still gets a node of its own, so that the call is recorded.
       bool fresh = !output.node->call && !output.node->inputs.empty();
       for (const Value& input : inputs) fresh = fresh && !(input.node == output.node);
-      call->outputs.push_back(fresh ? output : apply("identity", {output}));
+      outputs.push_back(fresh ? output : apply("identity", {output}));
     }
   } catch (Error& error) {
     error.set_layer(state_->name->to_string());
     throw;
   }
-  call->id = call->outputs[0].node->id;
-  for (const Value& output : call->outputs) output.node->call = call;
-  return call->outputs;
+  call->id = outputs[0].node->id;
+  call->set_outputs(outputs);
+  for (const Value& output : outputs) output.node->call = call;
+  return outputs;
 }
 
 void Layer::set_path(const std::string& new_path) const {

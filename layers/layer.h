@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <typeindex>
 #include <vector>
 
@@ -121,8 +122,30 @@ class Layer {
 /// One use of a layer: what a model file records.
 struct Call {
   Layer layer;
-  std::vector<Value> inputs, outputs;
+  std::vector<Value> inputs;
   uint64_t id = 0;
+
+  void set_outputs(const std::vector<Value>& outputs) {
+    for (const Value& output : outputs) outputs_.emplace_back(output.node, output.index);
+  }
+  /// Return the outputs; an empty Value for one that nobody uses any more.
+  std::vector<Value> outputs() const {
+    std::vector<Value> values;
+    for (const auto& [node, index] : outputs_) {
+      const auto alive = node.lock();
+      values.push_back(alive ? Value{alive, index} : Value{});
+    }
+    return values;
+  }
+  /// Return the first output that is used.
+  Value used_output() const {
+    for (const Value& output : outputs())
+      if (output) return output;
+    return {};
+  }
+
+ private:
+  std::vector<std::pair<std::weak_ptr<Node>, int>> outputs_;  // they own the call
 };
 
 /// Puts `prefix/` before the paths of the layers first called while it lives: a composed layer.

@@ -108,8 +108,10 @@ void Model::collect_calls() {
     if (!call) {  // an operation between layers
       call = std::make_shared<Call>();
       call->inputs = node.inputs;
+      std::vector<Value> outputs;
       for (size_t i = 0; i < node.outputs.size(); ++i)
-        call->outputs.push_back(node.output(static_cast<int>(i)));
+        outputs.push_back(node.output(static_cast<int>(i)));
+      call->set_outputs(outputs);
       call->id = node.id;
     }
     if (!std::count(calls_.begin(), calls_.end(), call)) calls_.push_back(call);
@@ -182,10 +184,12 @@ std::vector<Value> Model::operator()(const std::vector<Value>& inputs) const {
   for (const auto& call : calls_) {
     std::vector<Value> arguments;
     for (const Value& input : call->inputs) arguments.push_back(find(input));
-    const Node& node = *call->outputs[0].node;
+    const std::vector<Value> originals = call->outputs();
+    const Value used = call->used_output();
     const auto results = call->layer ? call->layer(arguments)
-                                     : emit(*node.operation, node.options, arguments);
-    for (size_t i = 0; i < results.size(); ++i) made[call->outputs[i]] = results[i];
+                                     : emit(*used.node->operation, used.node->options, arguments);
+    for (size_t i = 0; i < results.size(); ++i)
+      if (originals[i]) made[originals[i]] = results[i];
   }
   std::vector<Value> outputs;
   for (const Value& output : outputs_) outputs.push_back(find(output));

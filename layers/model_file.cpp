@@ -17,10 +17,12 @@ Json reference(const Value& value, const std::vector<Value>& inputs,
   if (!value) return {};
   for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i] == value) return Json::Array{-1 - static_cast<int64_t>(i), 0};
-  for (size_t c = 0; c < calls.size(); ++c)
-    for (size_t o = 0; o < calls[c]->outputs.size(); ++o)
-      if (calls[c]->outputs[o] == value)
+  for (size_t c = 0; c < calls.size(); ++c) {
+    const std::vector<Value> outputs = calls[c]->outputs();
+    for (size_t o = 0; o < outputs.size(); ++o)
+      if (outputs[o] == value)
         return Json::Array{static_cast<int64_t>(c), static_cast<int64_t>(o)};
+  }
   if (value.node->operation->name == "constant" && value.shape().rank() == 0)
     return Json::object({{"constant", value.node->constant.item()}});
   throw Error("a model file records layers, public operations and numbers",
@@ -72,7 +74,7 @@ Json Model::config() const {
         row.set("frozen", call->layer.is_frozen());
       }
     } else {
-      const Node& node = *call->outputs[0].node;
+      const Node& node = *call->used_output().node;
       if (!node.operation->is_public)
         throw Error("a model file records layers, public operations and numbers",
                     "the operation '" + node.operation->name + "'", "Make it inside a layer");
@@ -279,7 +281,7 @@ Json Model::summary() const {
                             {"macs", 0}}));
   std::set<std::string> counted;
   for (const auto& call : calls_) {
-    const Value& output = call->outputs[0];
+    const Value output = call->used_output();
     Json row = Json::object();
     row.set("layer", call->layer ? call->layer.path() : "");
     row.set("type", call->layer ? call->layer.type() : output.node->operation->name);

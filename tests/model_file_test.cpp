@@ -41,6 +41,16 @@ class ModelFileTest : public testing::Test {
   std::vector<std::pair<std::string, Tensor>> tensors_;
 };
 
+TEST(ModelMemory, GoesWithTheModel) {
+  std::weak_ptr<Node> output;
+  {
+    const Model model = Sequential({Input({8}), Dense{.units = 4}, Dense{.units = 2}});
+    output = model.outputs()[0].node;
+    EXPECT_FALSE(output.expired());
+  }
+  EXPECT_TRUE(output.expired());
+}
+
 TEST_F(ModelFileTest, TheFileItselfLoads) {
   save_safetensors(path_, metadata_, tensors_);
   EXPECT_EQ(Model::load(path_).count_params(), 15);
