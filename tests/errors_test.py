@@ -514,3 +514,20 @@ def test_errors_are_the_built_in_ones_too():
         NO_CUDA,
         lambda: st.Tensor(np.zeros(3, np.float32)).to("cuda"),
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "number"),
+    [([1, 2], 1.5), ([1, 2], np.float32(0.5)), ([1, 2], 2**63), (np.array([3], "u1"), 300)],
+)
+def test_numbers_that_an_integer_tensor_cannot_hold(values, number):
+    tensor = st.Tensor(np.asarray(values))
+    with pytest.raises(st.DTypeError, match="numbers that it can hold, got"):
+        tensor + number
+    np.testing.assert_array_equal((tensor + 1).numpy(), np.asarray(values) + 1)
+
+
+def test_integers_beyond_int64_are_refused():
+    with pytest.raises(st.DTypeError, match="at most 9223372036854775807, got 9223372036854775813"):
+        st.ops.cast(np.array([2**63 + 5], "u8"), to="float32")
+    np.testing.assert_array_equal(st.ops.cast(np.array([5], "u8"), to="float32").numpy(), [5.0])

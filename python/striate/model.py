@@ -10,6 +10,7 @@ import numpy as np
 from striate import _striate
 from striate.errors import DTypeError, Error, ShapeError
 from striate.listed import listed
+from striate.ops import as_known_integers
 from striate.registered import Input, RegisteredLayer
 
 Tensor, Value = _striate.Tensor, _striate.Value
@@ -26,8 +27,7 @@ def _arrays(data, what):
             raise DTypeError(rule=f"{what} must hold numbers", values=values)
         if array.dtype in (np.float64, np.float16):
             array = array.astype(np.float32)
-        elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.int32, np.int64):
-            array = array.astype(np.int64)
+        array = as_known_integers(array)
         made.append(array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("=")))
     return made
 

@@ -12,6 +12,7 @@ import re
 import numpy as np
 
 from striate import _striate
+from striate.errors import DTypeError
 
 Tensor, Value = _striate.Tensor, _striate.Value
 
@@ -21,6 +22,16 @@ def names():
     return _striate.operation_names()
 
 
+def as_known_integers(array):
+    """Return integers of a width that tensors lack as int64; those beyond it are refused."""
+    if array.dtype.kind not in "iu" or array.dtype in (np.uint8, np.int32, np.int64):
+        return array
+    most = np.iinfo(np.int64).max
+    if array.dtype.kind == "u" and array.size and int(array.max()) > most:
+        raise DTypeError(rule=f"integers must be at most {most}", values=str(array.max()))
+    return array.astype(np.int64)
+
+
 def as_tensor(value):
     """Return a tensor of a value: an array, whose memory it shares where it can, or numbers."""
     if isinstance(value, Tensor):
@@ -28,9 +39,7 @@ def as_tensor(value):
     array = np.asarray(value)
     if array.dtype == np.float64 and not isinstance(value, np.ndarray):
         array = array.astype(np.float32)
-    elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.int32, np.int64):
-        array = array.astype(np.int64)
-    return _striate.tensor_from_array(array)
+    return _striate.tensor_from_array(as_known_integers(array))
 
 
 def call(name, inputs, options=None, outputs=1):
@@ -113,12 +122,26 @@ def __dir__():
     return sorted(["as_tensor", "names", *names()])
 
 
+def _number_like(tensor, number):
+    """Return a number as an array of a tensor's type; one that the type cannot hold is refused."""
+    dtype, value = np.dtype(tensor.dtype), np.asarray(number)
+    if dtype.kind != "f":
+        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if value.dtype.kind == "f" or not low <= int(value) <= high:
+            raise DTypeError(
+                rule=f"a tensor of {dtype} meets numbers that it can hold",
+                values=repr(number),
+                fix='Convert the tensor first: st.ops.cast(x, to="float32")',
+            )
+    return value.astype(dtype)
+
+
 def _binary(name, swap=False):
     def operator(a, b):
         if not isinstance(b, (Value, Tensor, np.ndarray, int, float, np.generic)):
             return NotImplemented
         if isinstance(b, (int, float, np.generic)) and isinstance(a, Tensor):
-            b = np.asarray(b, dtype=a.dtype)
+            b = _number_like(a, b)
         return call(name, [b, a] if swap else [a, b])
 
     return operator
