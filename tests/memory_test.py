@@ -344,6 +344,9 @@ def test_other_threads_run_during_a_step():
 def test_ctrl_c_stops_within_a_step():
     script = textwrap.dedent(
         """
+        import signal
+        # A shell starts commands in the background with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         model = network()
         step = model.train_step()
         step(x, y)
