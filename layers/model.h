@@ -106,8 +106,9 @@ class Model {
   /// losses ask for.
   std::vector<Type> target_types(int64_t batch) const;
 
-  /// Return shapes, parameters, bytes and multiply-adds of each layer as JSON.
-  Json summary() const;
+  /// Return shapes, parameters, bytes and multiply-adds of each layer as JSON, and how convolutions
+  /// are computed: in the training program used last, else in a prediction of `batch` samples.
+  Json summary(int64_t batch = 32) const;
   /// Return the graph and the options as JSON: what `from_config` reads.
   /// Throws Error naming what cannot be recorded.
   Json config() const;
@@ -145,6 +146,7 @@ class Model {
     std::vector<std::string> differences;
   };
 
+  std::map<std::string, Json> convolutions(int64_t batch) const;
   void read_compile(const Json& compile, const SafetensorsFile& file);
   void record_choices(Json& compile) const;
   void keep_choices(const Json& compile);

@@ -268,7 +268,42 @@ Json Model::load_weights(const std::string& path, bool partial) {
   return report;
 }
 
-Json Model::summary() const {
+/// Return `winograd F(4x4,3x3)`: the entry of a kernel, and the transform where it has one.
+std::string method_of(const PlanStep& step) {
+  const std::string& detail = step.choice.prepared.detail;
+  const std::string& entry = step.choice.entry->name;
+  return detail.rfind("F(", 0) == 0 ? entry + " " + detail.substr(0, detail.find(' ')) : entry;
+}
+
+/// Return how each layer's convolutions are computed, by its path and the operation: in the
+/// training program used last, else in a prediction of `batch` samples. Nothing where extents are
+/// not known or a program cannot be made: its first run says why.
+std::map<std::string, Json> Model::convolutions(int64_t batch) const {
+  const Slot* latest = nullptr;
+  for (const auto& slot : state_->programs)
+    if (slot->purpose == "train" && (!latest || slot->used > latest->used)) latest = slot.get();
+  std::shared_ptr<Program> program = latest ? latest->program : nullptr;
+  std::vector<Type> types;
+  for (const Value& input : inputs_) {
+    types.push_back(input.type());
+    if (types.back().shape.rank() > 0) types.back().shape[0] = batch;
+  }
+  try {
+    if (!program) program = planned("predict", types);
+  } catch (const Error&) {
+    return {};
+  }
+  std::map<std::string, Json> found;
+  for (const PlanStep& step : program->plan().steps) {
+    if (step.operation.rfind("conv2d", 0) != 0) continue;
+    Json& methods = found.emplace(step.path, Json::object()).first->second;
+    methods.set(step.operation, method_of(step));
+  }
+  return found;
+}
+
+Json Model::summary(int64_t batch) const {
+  const std::map<std::string, Json> methods = convolutions(batch);
   Json rows = Json::array();
   int64_t trainable = 0, bytes = 0;
   double total_macs = 0;
@@ -304,6 +339,8 @@ Json Model::summary() const {
     bytes += params * 4;
     row.set("params", params).set("bytes", params * 4).set("macs", static_cast<int64_t>(macs));
     row.set("frozen", call->layer && call->layer.is_frozen());
+    const auto found = methods.find(call->layer ? call->layer.path() : "");
+    if (found != methods.end()) row.set("convolution", found->second);
     rows.push(std::move(row));
   }
   return Json::object({{"name", name_},

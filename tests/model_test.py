@@ -10,6 +10,14 @@ from small_model import compiled, pictures, small, weight_bytes
 ops = st.ops
 
 
+def _takes_winograd():
+    rows = st.kernels.list("conv2d", inputs=[(1, 8, 8, 16), (16, 3, 3, 16)])
+    return next(row["accepts"] for row in rows if row["name"] == "winograd")
+
+
+needs_winograd = pytest.mark.skipif(not _takes_winograd(), reason="the processor has no AVX2")
+
+
 # --- building -------------------------------------------------------------------------------------
 
 
@@ -195,6 +203,8 @@ def test_summary_in_text_numbers_and_html(capsys):
     assert data["params"] == model.count_params() == 168 + 24 + 291
     assert data["trainable_params"] == 168 + 12 + 291 and data["bytes"] == 4 * data["params"]
     assert data["macs"] == 8 * 8 * 27 * 6 + 96 * 3
+    convolution = data["layers"][1].pop("convolution")
+    assert list(convolution) == ["conv2d"] and convolution["conv2d"]
     assert data["layers"][1] == {
         "layer": "conv2d", "type": "Conv2D", "shape": [None, 8, 8, 6], "params": 168, "bytes": 672,
         "macs": 10368, "frozen": False,
@@ -204,6 +214,65 @@ def test_summary_in_text_numbers_and_html(capsys):
     assert "conv2d" in text and "[N, 8, 8, 6]" in text and "483 parameters (471 trained)" in text
     assert "<td" in model._repr_html_() and "max_pool2d" in model._repr_html_()
     assert repr(model) == "<striate.Model 'sequential': 483 parameters>"
+
+
+def _entries(operation):
+    return [row["name"] for row in st.kernels.list(operation)]
+
+
+def _wide(**options):
+    model = st.Sequential(
+        [st.Input((16, 16, 32)), st.Conv2D(32, 3, padding="same"), st.Flatten(), st.Dense(3)]
+    )
+    model.compile(loss="mse", **options)
+    return model
+
+
+def _train(model):
+    model.train_step(8)(np.zeros((8, 16, 16, 32), "f"), np.zeros((8, 3), "f"))
+
+
+def _convolution(model):
+    return model.summary(as_dict=True)["layers"][1]["convolution"]
+
+
+def test_summary_names_the_method_of_convolutions(capsys):
+    model = _wide()
+    with st.kernels.use("conv2d=reference,conv2d_backward_weight=reference"):
+        assert _convolution(model) == {"conv2d": "reference"}
+        _train(model)
+        methods = {"conv2d": "reference", "conv2d_backward_weight": "reference"}
+        assert _convolution(model) == methods
+    model.summary()
+    assert "x,3x3)" not in capsys.readouterr().out
+
+
+@needs_winograd
+def test_summary_names_the_transform_of_convolutions(capsys):
+    model = _wide()
+    with st.kernels.use("conv2d=winograd,conv2d_backward_weight=winograd_2x2"):
+        _train(model)
+    assert _convolution(model) == {
+        "conv2d": "winograd F(4x4,3x3)",
+        "conv2d_backward_weight": "winograd_2x2 F(2x2,3x3)",
+    }
+    model.summary()
+    text = capsys.readouterr().out
+    assert "convolution" in text and "winograd F(4x4,3x3), winograd_2x2 F(2x2,3x3)" in text
+    assert "F(4x4,3x3)" in model._repr_html_()
+
+
+@needs_winograd
+def test_exact_declines_large_tiles():
+    model = _wide(exact=True)
+    _train(model)
+    rows = [row for row in model.explain(8, "train") if row["operation"].startswith("conv2d")]
+    assert len(rows) == 2
+    for row in rows:
+        assert row["entry"] != "winograd" and "exact sums" in row["refusals"]["winograd"]
+    assert "F(4x4,3x3)" not in str(_convolution(model))
+    with st.kernels.use("conv2d=winograd"), pytest.raises(st.KernelError, match="exact sums"):
+        _train(_wide(exact=True))
 
 
 def test_explain_names_each_kernel():

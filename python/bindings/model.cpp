@@ -186,7 +186,9 @@ void bind_models(py::module_& module) {
              return to_python(
                  compare_kernels(m.program(purpose, types_of(x), types_of(y))->plan(), options));
            })
-      .def("summary", [](const Model& m) { return to_python(m.summary()); })
+      .def(
+          "summary", [](const Model& m, int64_t batch) { return to_python(m.summary(batch)); },
+          py::arg("batch"))
       .def("config", [](const Model& m) { return to_python(m.config()); })
       .def("save", &Model::save, py::arg("path"), py::arg("checkpoint") = false, release)
       .def_static("load", &Model::load, py::arg("path"), release)

@@ -415,15 +415,19 @@ class Model:
     def _target_types(self, batch_size, purpose):
         return [] if purpose == "predict" else self._handle.target_types(batch_size)
 
-    def summary(self, as_dict=False):
+    def summary(self, as_dict=False, batch_size=32):
         """Print shapes, parameters, bytes and multiply-adds of each layer.
+
+        Of convolutions it says how they are computed, such as by Winograd's F(4x4,3x3): in the
+        program that trained last, else in a prediction of `batch_size` samples. `explain` says why.
 
         Args:
             as_dict: Return them instead.
+            batch_size: Samples of the prediction.
         """
         from striate.summary import Summary
 
-        summary = Summary(self._handle.summary())
+        summary = Summary(self._handle.summary(batch_size))
         if as_dict:
             return summary.data
         print(summary)
@@ -432,7 +436,7 @@ class Model:
     def _repr_html_(self):
         from striate.summary import Summary
 
-        return Summary(self._handle.summary())._repr_html_()
+        return Summary(self._handle.summary(32))._repr_html_()
 
     def explain(self, batch_size=32, purpose="predict"):
         """Return, for each kernel of a program, its layer, its entry, why, and who declined.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 
-_COLUMNS = ("layer", "type", "shape", "parameters", "bytes", "multiply-adds")
+_COLUMNS = ("layer", "type", "shape", "parameters", "bytes", "multiply-adds", "convolution")
+_NUMBERS = range(3, 6)  # columns that are set to the right
 
 
 def _shape(dims):
@@ -13,7 +14,10 @@ def _shape(dims):
 
 
 class Summary:
-    """Rows of {layer, type, shape, params, bytes, macs} and their totals."""
+    """Rows of {layer, type, shape, params, bytes, macs, [convolution]} and their totals.
+
+    `convolution` maps each operation of a layer, such as conv2d_backward_weight, to its method.
+    """
 
     def __init__(self, data):
         self.data = data
@@ -28,6 +32,7 @@ class Summary:
                 f"{row['params']:,}",
                 f"{row['bytes']:,}",
                 f"{row['macs']:,}",
+                ", ".join(dict.fromkeys(row.get("convolution", {}).values())),
             )
 
     def _totals(self):
@@ -43,7 +48,7 @@ class Summary:
 
         def line(row):
             cells = [
-                cell.ljust(width) if i < 3 else cell.rjust(width)
+                cell.rjust(width) if i in _NUMBERS else cell.ljust(width)
                 for i, (cell, width) in enumerate(zip(row, widths))
             ]
             return "  ".join(cells).rstrip()
@@ -54,10 +59,10 @@ class Summary:
 
     def _repr_html_(self):
         def cells(row, tag):
-            sides = ["left"] * 3 + ["right"] * (len(_COLUMNS) - 3)
             return "".join(
-                f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
-                for side, cell in zip(sides, row)
+                f'<{tag} style="text-align:{"right" if i in _NUMBERS else "left"}">'
+                f"{html.escape(cell)}</{tag}>"
+                for i, cell in enumerate(row)
             )
 
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self._rows())
