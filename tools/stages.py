@@ -193,7 +193,7 @@ def vendor(long: bool) -> Count:
 
 
 def data(long: bool) -> Count:
-    """Fashion-MNIST is there and each of its files is the published one"""
+    """Fashion-MNIST is there, as published; --long: training by Winograd's transforms on it"""
     call = "import striate; (x, y), (u, v) = striate.data.fashion_mnist(); print(len(x), len(u))"
     with stage("reading Fashion-MNIST"):
 
@@ -202,7 +202,12 @@ def data(long: bool) -> Count:
             if said.split() != ["60000", "10000"]:
                 raise Failed(f"unexpected sizes: {said}")
 
-        return check("fashion_mnist", read)
+        count = check("fashion_mnist", read)
+    if long:
+        with stage("training with three seeds by direct sums, F(2x2,3x3) and F(4x4,3x3)"):
+            study = [PYTHON, ROOT / "tools" / "transform_study.py"]
+            count.add(check("transform_study", lambda: run(study, quiet=False)))
+    return count
 
 
 STAGES = {function.__name__: function for function in (cpp, python, cuda, vendor, data)}
