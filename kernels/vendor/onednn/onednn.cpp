@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <numeric>
 
 namespace striate::kernels::onednn {
@@ -169,9 +170,11 @@ void append_activation(dnnl::post_ops& post_ops, Activation activation, double n
     case Activation::kNone:
       return;
     case Activation::kRelu:
-      return post_ops.append_eltwise(algorithm::eltwise_relu, 0, 0);
+      // x * clip(max * x, 0, 1) keeps NaN; eltwise_relu makes it 0. Of -infinity it makes NaN.
+      return post_ops.append_eltwise(algorithm::eltwise_hardswish,
+                                     std::numeric_limits<float>::max(), 0);
     case Activation::kRelu6:
-      return post_ops.append_eltwise(algorithm::eltwise_clip, 0, 6);
+      throw KernelError("oneDNN's relu6 makes 0 of NaN", name_of(activation));
     case Activation::kLeakyRelu:
       return post_ops.append_eltwise(algorithm::eltwise_relu, slope, 0);
     case Activation::kSigmoid:
@@ -189,6 +192,11 @@ std::string declines_by_type(const Problem& problem) {
   for (const auto* values : {&problem.inputs, &problem.outputs})
     for (const auto& v : *values)
       if (v.dtype != DType::kF32) return std::string("takes float32, got ") + name_of(v.dtype);
+  // Above, oneDNN 3.2 divides by products that overflow 32 bits, and the process ends.
+  for (const auto* values : {&problem.inputs, &problem.outputs})
+    for (const auto& v : *values)
+      if (v.shape.elements() > std::numeric_limits<int32_t>::max())
+        return "takes values of at most 2^31 - 1 elements, got " + v.shape.to_string();
   for (const auto& v : problem.outputs)
     if (v.shape.elements() == 0) return "an output is empty";
   return problem.inputs[0].shape.elements() == 0 ? "the input is empty" : "";

@@ -52,10 +52,11 @@ std::optional<dnnl::memory::desc> descriptor(const Shape& shape, const Layout& l
 std::optional<Layout> layout_of(const dnnl::memory::desc& descriptor, const Shape& shape, Role role,
                                 int64_t groups = 1);
 
-/// Append the activation to the post-operations.
+/// Append the activation to the post-operations. Throws KernelError for relu6.
 void append_activation(dnnl::post_ops& post_ops, Activation activation, double negative_slope);
 
-/// Return why oneDNN cannot do a problem: an element type but float32, or nothing to compute.
+/// Return why oneDNN cannot do a problem: an element type but float32, too many elements, or
+/// nothing to compute.
 std::string declines_by_type(const Problem& problem);
 
 /// Throw KernelError when oneDNN would use its own reference, which is slower than ours.
