@@ -22,7 +22,7 @@ struct Sums {
     const BatchNormChunks& c = *chunks;
     const int64_t stride = c.stride;
     for (int64_t i = begin; i < end; ++i) {
-      const BatchNormChunk& chunk = c.chunks[static_cast<size_t>(i)];
+      const BatchNormChunk chunk = c.chunk(i);
       const int64_t lanes = c.stored(chunk.group);
       const float* mean = means + chunk.group * kWide;
       double sum[kWide] = {}, product[kWide] = {};
@@ -58,7 +58,7 @@ struct Training {
                                  const float* means, const float* scales, const float* shifts,
                                  const float* slopes, float* dx, int64_t begin, int64_t end) {
     for (int64_t i = end - 1; i >= begin; --i) {
-      const BatchNormChunk& chunk = chunks->chunks[static_cast<size_t>(i)];
+      const BatchNormChunk chunk = chunks->chunk(i);
       const int64_t parameters = chunk.group * kWide;
       const float *mean = means + parameters, *scale = scales + parameters,
                   *shift = shifts + parameters, *slope = slopes + parameters;
@@ -78,7 +78,7 @@ struct Inference {
   static STRIATE_INLINE void run(const BatchNormChunks* chunks, const float* dy,
                                  const float* scales, float* dx, int64_t begin, int64_t end) {
     for (int64_t i = end - 1; i >= begin; --i) {
-      const BatchNormChunk& chunk = chunks->chunks[static_cast<size_t>(i)];
+      const BatchNormChunk chunk = chunks->chunk(i);
       const float* scale = scales + chunk.group * kWide;
       for_each_row<kWidth>(*chunks, chunk, [&](int64_t at, int64_t n, auto rows) STRIATE_INLINED {
         for (int64_t k = 0; k < rows.value; ++k, at += chunks->stride)
@@ -153,10 +153,10 @@ class Backward {
 
   void add_chunks(const double* parts, double* totals) const {
     std::fill(totals, totals + chunks_.parameters(), 0.0);
-    for (size_t i = 0; i < chunks_.chunks.size(); ++i) {
-      const int64_t group = chunks_.chunks[i].group;
+    for (int64_t i = 0; i < chunks_.count; ++i) {
+      const int64_t group = chunks_.chunk(i).group;
       for (int64_t l = 0; l < chunks_.stored(group); ++l)
-        totals[group * kWide + l] += parts[static_cast<int64_t>(i) * kWide + l];
+        totals[group * kWide + l] += parts[i * kWide + l];
     }
   }
 

@@ -9,7 +9,6 @@ constexpr int64_t kRows = 256;  // folded rows of a chunk: 64 KiB, to be read tw
 
 BatchNormChunks::BatchNormChunks(const Shape& x, const Layout& layout)
     : channels(x[-1]), rows(x.product(0, x.rank() - 1)) {
-  int64_t segments = 1;
   if (layout.is_dense()) {
     group_lanes = std::clamp<int64_t>(channels, 1, kBatchNormWidth);
     groups = (channels + group_lanes - 1) / group_lanes;
@@ -23,7 +22,7 @@ BatchNormChunks::BatchNormChunks(const Shape& x, const Layout& layout)
     group_lanes = lanes.lanes;
     groups = lanes.blocks;
     fold = kBatchNormWidth / group_lanes;
-    segments = x[0];
+    segments_ = x[0];
     segment_rows = x[1] * x[2];
     group_step_ = segment_rows * group_lanes;
     segment_step_ = groups * group_step_;
@@ -31,14 +30,11 @@ BatchNormChunks::BatchNormChunks(const Shape& x, const Layout& layout)
   }
   width = fold * group_lanes;
   stride = row_step_ * fold;
+  most_ = kRows * fold;
   if (rows == 0) return;
-  const int64_t most = kRows * fold;
-  const int64_t together = std::max<int64_t>(1, most / segment_rows);
-  for (int64_t s = 0; s < segments; s += together)
-    for (int64_t g = 0; g < groups; ++g)
-      for (int64_t row = 0; row < segment_rows; row += most)
-        chunks.push_back(
-            {g, s, std::min(together, segments - s), row, std::min(most, segment_rows - row)});
+  together_ = std::max<int64_t>(1, most_ / segment_rows);
+  parts_ = (segment_rows + most_ - 1) / most_;
+  count = (segments_ + together_ - 1) / together_ * groups * parts_;
 }
 
 Layout batch_norm_layout(const ValueDesc& x) {

@@ -12,10 +12,10 @@
 #include <striate/kernels/image_lanes.h>
 #include <striate/kernels/instruction_set.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <type_traits>
-#include <vector>
 
 namespace striate::kernels {
 
@@ -34,7 +34,14 @@ class BatchNormChunks {
   int64_t groups, group_lanes;  // group g holds channels [g * group_lanes, (g + 1) * group_lanes)
   int64_t fold, width, stride;  // width = floats of a folded row, stride = from one to the next
   int64_t segment_rows;         // rows of one group that lie behind each other
-  std::vector<BatchNormChunk> chunks;
+  int64_t count = 0;            // of chunks
+
+  /// Return chunk i; the chunks are not stored, so that a plan does not grow with the batch.
+  BatchNormChunk chunk(int64_t i) const {
+    const int64_t part = i % parts_, g = i / parts_ % groups, s = i / parts_ / groups * together_;
+    return {g, s, std::min(together_, segments_ - s), part * most_,
+            std::min(most_, segment_rows - part * most_)};
+  }
 
   /// Return the first float of `chunk` in its segment `i`.
   int64_t offset(const BatchNormChunk& chunk, int64_t i) const {
@@ -52,7 +59,7 @@ class BatchNormChunks {
   }
   /// Return the floats of one parameter array and of one array of sums (doubles) of all chunks.
   int64_t parameters() const { return groups * kBatchNormWidth; }
-  int64_t sums() const { return static_cast<int64_t>(chunks.size()) * kBatchNormWidth; }
+  int64_t sums() const { return count * kBatchNormWidth; }
 
   /// Set array[g][l] to value(channel), repeated over the folded rows; 0 where there is no channel.
   template <class Value>
@@ -66,7 +73,8 @@ class BatchNormChunks {
   }
 
  private:
-  int64_t segment_step_, group_step_, row_step_;
+  int64_t segments_ = 1, segment_step_, group_step_, row_step_;
+  int64_t most_, together_ = 1, parts_ = 1;  // rows, segments of a chunk; chunks of a segment
 };
 
 /// Call `body(offset, floats, kRows)` for the folded rows of a chunk, kRows at a time (a type with
@@ -98,7 +106,7 @@ STRIATE_INLINE float row_sum(Rows rows, const Value& value) {
 /// Run `Loop` (which has kWidth as its first template argument) over all chunks.
 template <template <int64_t> class Loop, class... A>
 void over_chunks(const BatchNormChunks& c, A... arguments) {
-  parallel_ranges(static_cast<int64_t>(c.chunks.size()), 1, [&](int64_t begin, int64_t end) {
+  parallel_ranges(c.count, 1, [&](int64_t begin, int64_t end) {
     if (c.is_regular())
       on_widest<Loop<kBatchNormWidth>>(&c, arguments..., begin, end);
     else

@@ -22,7 +22,7 @@ struct Moments {
     const BatchNormChunks& c = *chunks;
     const int64_t stride = c.stride;
     for (int64_t i = begin; i < end; ++i) {
-      const BatchNormChunk& chunk = c.chunks[static_cast<size_t>(i)];
+      const BatchNormChunk chunk = c.chunk(i);
       const int64_t lanes = c.stored(chunk.group);
       const double count = static_cast<double>(chunk.segments * chunk.rows);
       double* mean = means + i * kWide;
@@ -75,7 +75,7 @@ struct Normalise {
                                    const float* shifts, float* y, int64_t begin, int64_t end) {
       const int64_t stride = chunks->stride;
       for (int64_t i = end - 1; i >= begin; --i) {
-        const BatchNormChunk& chunk = chunks->chunks[static_cast<size_t>(i)];
+        const BatchNormChunk chunk = chunks->chunk(i);
         const int64_t parameters = chunk.group * kWide;
         const float *mean = means + parameters, *scale = scales + parameters,
                     *shift = shifts + parameters;
@@ -164,13 +164,12 @@ class Forward {
     std::fill(variance, variance + c.parameters(), 0.0);
     const double share = c.rows ? 1.0 / static_cast<double>(c.rows) : 0;
     const auto add = [&](const auto& term, double* total) {
-      for (size_t i = 0; i < c.chunks.size(); ++i) {
-        const BatchNormChunk& chunk = c.chunks[i];
+      for (int64_t i = 0; i < c.count; ++i) {
+        const BatchNormChunk chunk = c.chunk(i);
         const double count = static_cast<double>(chunk.segments * chunk.rows);
         double* to = total + chunk.group * kWide;
         for (int64_t l = 0; l < c.stored(chunk.group); ++l)
-          to[l] +=
-              share * term(static_cast<int64_t>(i) * kWide + l, chunk.group * kWide + l, count);
+          to[l] += share * term(i * kWide + l, chunk.group * kWide + l, count);
       }
     };
     add([&](int64_t from, int64_t, double count) { return count * means[from]; }, mean);
