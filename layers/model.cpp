@@ -237,6 +237,7 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   how.training = purpose == "train";
   how.exact = options.exact;
   how.same_for_threads = options.same_for_threads;
+  how.check_losses = purpose != "predict";
   how.check_numerics = options.check_numerics;
   how.shards = purpose == "predict" ? 1 : options.shards;
   how.prefer = preference(purpose);

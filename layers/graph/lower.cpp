@@ -1,14 +1,19 @@
-#include <striate/layers/graph/lower.h>
-
 #include <striate/core/step.h>
 #include <striate/kernels/cast.h>
+#include <striate/layers/graph/lower.h>
 #include <striate/layers/optimizer.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace striate {
 namespace {
+
+bool all_frozen(const std::vector<std::shared_ptr<Variable>>& weights) {
+  return std::all_of(weights.begin(), weights.end(),
+                     [](const auto& weight) { return !weight->trainable || weight->frozen; });
+}
 
 class Builder : public Lowering {
  public:
@@ -83,12 +88,21 @@ class Builder : public Lowering {
   }
 
   void update(const std::vector<Update>& updates) {
+    if (updates.size() > std::size(StepBlock{}.learning_rate))
+      throw ShapeError("a program takes at most " +
+                           std::to_string(std::size(StepBlock{}.learning_rate)) + " updates",
+                       std::to_string(updates.size()));
     std::vector<std::vector<Assignment>> all;
+    std::set<const Variable*> updated;
     for (const Update& update : updates) {
       std::vector<Value> weights;
       std::vector<Assignment> gradients;
       for (const auto& variable : update.weights)
         if (variable->trainable && !variable->frozen && first_.count(variable.get())) {
+          if (!updated.insert(variable.get()).second)
+            throw ShapeError("a weight may be in one update of a program only",
+                             "'" + variable->path + "'",
+                             "Add the losses and update it once, or make two programs");
           gradients.push_back({variable, {}});
           weights.push_back(first_.at(variable.get()));
         }
@@ -97,6 +111,10 @@ class Builder : public Lowering {
       gradients.erase(std::remove_if(gradients.begin(), gradients.end(),
                                      [](const Assignment& a) { return !a.value; }),
                       gradients.end());
+      if (gradients.empty() && !update.weights.empty() && !all_frozen(update.weights))
+        throw ShapeError("the loss of an update must depend on its weights",
+                         "none of " + std::to_string(update.weights.size()) + " weights, first '" +
+                             update.weights[0]->path + "'");
       all.push_back(std::move(gradients));
     }
     updating_ = true;
@@ -126,9 +144,9 @@ LoweredGraph lower(const std::vector<Value>& inputs, const std::vector<Type>& ty
   Builder builder(training);
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!compatible(inputs[i].shape(), types[i].shape))
-      throw ShapeError("input '" + inputs[i].node->path() + "' takes " +
-                           inputs[i].shape().to_string(),
-                       types[i].shape.to_string());
+      throw ShapeError(
+          "input '" + inputs[i].node->path() + "' takes " + inputs[i].shape().to_string(),
+          types[i].shape.to_string());
     builder.feed(inputs[i], types[i]);
   }
   std::vector<Value> roots = outputs;

@@ -28,6 +28,9 @@ size_t place_blocks(std::vector<Block*> blocks) {
     }
     block->offset = best == ~size_t{0} ? end : best;
     total = std::max(total, block->offset + block->bytes);
+    if (total > kMostBytes)
+      throw ShapeError("a program has at most 2^60 bytes", std::to_string(total),
+                       "Take a smaller batch");
     placed.insert(
         std::upper_bound(placed.begin(), placed.end(), block,
                          [](const Block* a, const Block* b) { return a->offset < b->offset; }),

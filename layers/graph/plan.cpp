@@ -55,7 +55,10 @@ class Planner {
   PlanValue& root(int index) { return value(value(index).root); }
 
   static size_t bytes_of(const Type& type, const Layout& layout) {
-    return static_cast<size_t>(layout.elements(type.shape)) * size_of(type.dtype);
+    const auto elements = static_cast<size_t>(layout.elements(type.shape));
+    if (elements > kMostBytes / size_of(type.dtype))
+      throw ShapeError("a program's values have at most 2^60 bytes each", type.shape.to_string());
+    return elements * size_of(type.dtype);
   }
 
   int add_value(const Type& type, const Layout& layout, Place place, const std::string& name) {

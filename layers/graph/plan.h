@@ -18,12 +18,15 @@ struct ProgramOptions {
   bool training = false;
   bool exact = false;             // only kernels as exact as direct sums
   bool same_for_threads = false;  // only kernels whose bits do not depend on the threads
+  bool check_losses = false;      // inputs and results of rank 0 must be finite; so in training
   bool check_numerics = false;    // look for NaN and infinity after every kernel
   int shards = 1;                 // equal parts of the batch whose gradients are summed by one tree
   bool side_by_side = false;      // the shards run at once, each on one thread
   /// Says what to prefer for a problem; without it the estimates decide alone.
   std::function<kernels::Preferred(const kernels::Problem&)> prefer = {};
 };
+
+inline constexpr size_t kMostBytes = size_t{1} << 60;  // of a value, and of a program in all
 
 /// Where a value lies.
 enum class Place { kArena, kPersistent, kInput, kOutput, kVariable, kConstant, kStepBlock };

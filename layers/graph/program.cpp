@@ -5,6 +5,7 @@
 #include <striate/layers/initializer.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -14,18 +15,6 @@
 namespace striate {
 namespace {
 
-bool all_finite(const float* data, int64_t count) {
-  constexpr uint32_t kExponent = 0x7F800000;  // all ones: NaN or infinity
-  uint32_t found = 0;
-#pragma omp simd reduction(| : found)
-  for (int64_t i = 0; i < count; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, data + i, sizeof bits);
-    found |= (bits & kExponent) == kExponent;
-  }
-  return found == 0;
-}
-
 Type shard_of(const Type& type, int shards) {
   Type part = type;
   if (shards == 1) return part;
@@ -34,19 +23,6 @@ Type shard_of(const Type& type, int shards) {
                      type.shape.to_string());
   part.shape[0] /= shards;
   return part;
-}
-
-/// Name a row of a batch; by its number in the data set where that is known.
-std::string name_of_row(int64_t row, std::span<const int64_t> samples) {
-  const auto i = static_cast<size_t>(row);
-  return i < samples.size() ? "sample " + std::to_string(samples[i])
-                            : "sample " + std::to_string(row) + " of the batch";
-}
-
-int bit_width(int value) {
-  int bits = 0;
-  while (value >> bits) ++bits;
-  return bits;
 }
 
 }  // namespace
@@ -130,7 +106,9 @@ void Program::compile() {
     problem.threads = threads();
     add_ = kernels::choose(problem).prepared.kernel;
     if (!options_.side_by_side)
-      plan_.arena_bytes += plan_.gradient_bytes * static_cast<size_t>(bit_width(options_.shards));
+      plan_.arena_bytes +=
+          plan_.gradient_bytes *
+          static_cast<size_t>(std::bit_width(static_cast<unsigned>(options_.shards)));
   }
   slices_.clear();
   if (options_.side_by_side) make_slices();
@@ -162,46 +140,11 @@ void Program::copy(void* to, const void* from, size_t bytes) const {
   backend(options_.device.type).copy(to, from, bytes, options_.device.index);
 }
 
-// A shard that fails comes after others that have stored their statistics.
-void Program::keep_state() {
-  for (size_t i = 0; i < shard_state_.size(); ++i)
-    copy(kept_state_[i]->data(), plan_.variables[shard_state_[i]]->storage()->data(),
-         kept_state_[i]->bytes());
-}
-
-void Program::restore_state() {
-  for (size_t i = 0; i < shard_state_.size(); ++i)
-    copy(plan_.variables[shard_state_[i]]->storage()->data(), kept_state_[i]->data(),
-         kept_state_[i]->bytes());
-}
-
 /// Return the value of an output of rank 0.
 float Program::scalar(const std::vector<Tensor>& outputs, size_t i) const {
   float value;
   std::memcpy(&value, on_device() ? staging_->received_output(i) : outputs[i].data(), sizeof value);
   return value;
-}
-
-void Program::check_finite(const std::vector<Tensor>& outputs, int64_t step) {
-  bool finite = true;
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (outputs[i].dtype() == DType::kF32 && outputs[i].shape().rank() == 0)
-      finite = finite && std::isfinite(scalar(outputs, i));
-  const Fault fault = finite && !options_.check_numerics ? Fault{}
-                      : slices_.empty()                  ? find_nonfinite()
-                                                         : find_nonfinite_slice();
-  if (finite && fault.place.empty()) return;
-  restore_state();
-  report_fault(step, fault);
-}
-
-void Program::report_fault(int64_t step, Fault fault) {
-  const std::string place = fault.place.empty() ? "the loss" : fault.place;
-  NumericsError error("values must be finite at step " + std::to_string(step),
-                      "NaN or infinity first from " + place,
-                      "Look at the inputs, or lower the learning rate");
-  error.set_layer(fault.layer);
-  throw error;
 }
 
 bool Program::is_stale() const {
@@ -279,103 +222,6 @@ void Program::run_prologue() {
   run_steps(plan_.prologue, 0, plan_.prologue.size());
 }
 
-Program::Fault Program::find_nonfinite() {
-  std::vector<float> host;
-  for (size_t s = 0; s < plan_.state_begin; ++s) {
-    const PlanStep& step = plan_.steps[s];
-    run_steps(plan_.steps, s, s + 1);
-    for (size_t i = 0; i < step.outputs.size(); ++i) {
-      const PlanValue& value = plan_.values[static_cast<size_t>(step.outputs[i])];
-      if (value.type.dtype != DType::kF32) continue;
-      const int64_t count = value.layout.elements(value.type.shape);
-      const auto* data = static_cast<const float*>(bound_steps_[s].outputs[i]);
-      if (on_device()) {
-        host.resize(static_cast<size_t>(count));
-        backend(options_.device.type)
-            .copy_to_host(host.data(), data, host.size() * sizeof(float), options_.device.index);
-        data = host.data();
-      }
-      if (!step.problem.is_read(i) || all_finite(data, count)) continue;
-      return {step.layer.empty() ? step.path : step.layer, "the operation " + step.operation};
-    }
-  }
-  return {};
-}
-
-/// A layer such as relu can swallow a NaN, so that the loss is finite and the gradients are not.
-void Program::check_inputs(const std::vector<Tensor>& inputs, int64_t step,
-                           std::span<const int64_t> samples) const {
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Tensor& input = inputs[i];
-    if (input.dtype() != DType::kF32 || input.device().type != DeviceType::kCpu) continue;
-    if (all_finite(input.data_as<float>(), input.elements())) continue;
-    const int64_t rows = input.shape().rank() > 0 ? input.shape()[0] : 1;
-    const int64_t row = input.elements() / rows;
-    int64_t sample = 0;
-    while (all_finite(input.data_as<float>() + sample * row, row)) ++sample;
-    NumericsError error("inputs must be finite at step " + std::to_string(step),
-                        "NaN or infinity in " + name_of_row(sample, samples));
-    error.set_layer(inputs_[i].node->layer());
-    throw error;
-  }
-}
-
-void Program::add_region(size_t from_offset, size_t to_offset) {
-  const char* base = arena_->data();
-  const void* inputs[] = {base + from_offset, base + to_offset};
-  void* outputs[] = {arena_->data() + to_offset};
-  Backend& device = backend(options_.device.type);
-  add_->run({inputs, outputs, nullptr, device.stream(options_.device.index)});
-}
-
-// The gradients of the shards are summed like the bits of a counter: a sum of 2^k shards waits at
-// level k until its neighbour is done. The order depends on the number of shards alone.
-void Program::sum_shard(int shard) {
-  const size_t region = plan_.gradient_offset, bytes = plan_.gradient_bytes;
-  const size_t levels = plan_.arena_bytes - bytes * static_cast<size_t>(bit_width(options_.shards));
-  size_t level = 0;
-  for (; shard >> level & 1; ++level) add_region(levels + level * bytes, region);
-  copy(arena_->data() + levels + level * bytes, arena_->data() + region, bytes);
-}
-
-void Program::sum_remaining() {
-  const size_t region = plan_.gradient_offset, bytes = plan_.gradient_bytes;
-  const size_t width = static_cast<size_t>(bit_width(options_.shards));
-  const size_t levels = plan_.arena_bytes - bytes * width;
-  bool first = true;
-  for (size_t level = 0; level < width; ++level) {
-    if (!(options_.shards >> level & 1)) continue;
-    if (first)
-      copy(arena_->data() + region, arena_->data() + levels + level * bytes, bytes);
-    else
-      add_region(levels + level * bytes, region);
-    first = false;
-  }
-}
-
-void Program::check_labels(const std::vector<Tensor>& inputs,
-                           std::span<const int64_t> samples) const {
-  for (const LabelCheck& check : labels_) {
-    const Tensor& labels = inputs[check.input];
-    const int64_t count = labels.elements();
-    const int64_t rows = labels.shape().rank() > 0 ? labels.shape()[0] : 1;
-    auto scan = [&](const auto* data) {
-      for (int64_t i = 0; i < count; ++i) {
-        if (data[i] >= 0 && static_cast<int64_t>(data[i]) < check.classes) continue;
-        LabelError error("labels must be from 0 to " + std::to_string(check.classes - 1),
-                         "label " + std::to_string(static_cast<int64_t>(data[i])) + " of " +
-                             name_of_row(i / (count / rows), samples));
-        error.set_layer(check.layer);
-        throw error;
-      }
-    };
-    if (labels.device().type != DeviceType::kCpu) continue;
-    if (labels.dtype() == DType::kI64) scan(static_cast<const int64_t*>(labels.data()));
-    if (labels.dtype() == DType::kI32) scan(static_cast<const int32_t*>(labels.data()));
-    if (labels.dtype() == DType::kU8) scan(static_cast<const uint8_t*>(labels.data()));
-  }
-}
-
 void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
                   const StepBlock& block, std::span<const int64_t> samples) {
   if (inputs.size() != inputs_.size() || outputs.size() != outputs_.size())
@@ -388,7 +234,7 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
                            name_of(input_types_[i].dtype),
                        inputs[i].shape().to_string() + " " + name_of(inputs[i].dtype()));
   check_labels(inputs, samples);
-  if (options_.training || options_.check_numerics) check_inputs(inputs, block.step, samples);
+  if (checks_losses()) check_inputs(inputs, block.step, samples);
   if (is_stale()) compile();
   reserve_memory();
   if (bound_arena_ != arena_->data()) bound_steps_.clear();
@@ -453,17 +299,6 @@ void Program::feed(const std::vector<Tensor>& inputs, const std::vector<Tensor>&
         .copy_from_host(staging_->step_block(), &block_, sizeof block_, options_.device.index);
 }
 
-void Program::run_shard(const std::vector<Tensor>& outputs, int shard, int64_t step) {
-  run_steps(plan_.steps, 0, plan_.state_begin);
-  if (on_device()) receive();
-  if (options_.training || options_.check_numerics) check_finite(outputs, step);
-  run_steps(plan_.steps, plan_.state_begin, plan_.update_begin);
-  if (options_.shards == 1) return;
-  if (add_) sum_shard(shard);
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (outputs[i].shape().rank() == 0) sums_[i] += scalar(outputs, i);
-}
-
 /// Give the device the whole step as one piece, and wait for what it made of it.
 void Program::replay(const std::vector<Tensor>& outputs, int64_t step) {
   Backend& device = backend(options_.device.type);
@@ -475,7 +310,7 @@ void Program::replay(const std::vector<Tensor>& outputs, int64_t step) {
   recording_ ? recording_->replay() : work();
   device.wait(options_.device.index);
   // The device has left its state as it was: the kernels saw the same fault.
-  if (options_.training) check_finite(outputs, step);
+  if (checks_losses()) check_finite(outputs, step);
 }
 
 void Program::receive() {
@@ -525,7 +360,8 @@ Program::Memory Program::memory() const {
   }
   memory.used += slice_bytes_ * (slices_.empty() ? 0 : slices_.size() - 1);
   if (add_ && slices_.empty())
-    memory.used += plan_.gradient_bytes * static_cast<size_t>(bit_width(options_.shards));
+    memory.used += plan_.gradient_bytes *
+                   static_cast<size_t>(std::bit_width(static_cast<unsigned>(options_.shards)));
   memory.gradients = plan_.gradient_bytes;
   memory.persistent = plan_.persistent_bytes;
   for (const PlanValue& value : plan_.values)

@@ -41,7 +41,7 @@ class Program {
   /// rows too are filled likewise, the others are summed by the tree.
   /// `samples` are the numbers of the rows in their data set, by which errors name them.
   /// Throws LabelError for a label outside its classes; NumericsError when a loss is not finite
-  /// (the layer named, nothing updated), or an input of a training program, with check_numerics
+  /// (the layer named, nothing updated) or an input of a program with losses, with check_numerics
   /// when any value is not;
   /// OutOfMemoryError at the first run.
   void run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
@@ -91,6 +91,9 @@ class Program {
   void check_inputs(const std::vector<Tensor>& inputs, int64_t step,
                     std::span<const int64_t> samples) const;
   void check_labels(const std::vector<Tensor>& inputs, std::span<const int64_t> samples) const;
+  bool checks_losses() const {
+    return options_.training || options_.check_losses || options_.check_numerics;
+  }
   bool is_stale() const;
   char* pointer(int value) const;
   bool on_device() const { return options_.device.type != DeviceType::kCpu; }
