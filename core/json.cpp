@@ -12,11 +12,11 @@ namespace striate {
 namespace {
 
 constexpr int kMaxDepth = 100;
-constexpr const char* kKinds[] = {"null",     "a boolean", "an integer", "a number",
-                                  "a string", "an array",  "an object"};
+constexpr const char* kKinds[] = {"nothing",  "a boolean", "an integer", "a number",
+                                  "a string", "a list",    "an object"};
 
 [[noreturn]] void wrong_kind(const char* wanted, size_t present) {
-  throw Error(std::string("a JSON value must be ") + wanted, kKinds[present]);
+  throw Error(std::string("it must be ") + wanted, kKinds[present]);
 }
 
 /// Return the bytes of the UTF-8 sequence at `i`; 0 when it is malformed (RFC 3629, section 4).
@@ -351,7 +351,7 @@ const std::string& Json::as_string() const& {
 }
 
 const Json::Array& Json::items() const& {
-  if (!is_array()) wrong_kind("an array", value_.index());
+  if (!is_array()) wrong_kind("a list", value_.index());
   return std::get<Array>(value_);
 }
 
@@ -389,7 +389,7 @@ Json& Json::set(const std::string& name, Json value) {
 
 Json& Json::push(Json value) {
   if (is_null()) value_ = Array();
-  if (!is_array()) wrong_kind("an array", value_.index());
+  if (!is_array()) wrong_kind("a list", value_.index());
   std::get<Array>(value_).push_back(std::move(value));
   return *this;
 }

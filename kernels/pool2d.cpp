@@ -3,10 +3,8 @@
 namespace striate {
 
 Window pool2d_window(const Pool2dOptions& options, const Shape& image) {
-  Size2 strides = options.strides;
-  if (strides.height == 0) strides.height = options.pool_size.height;
-  if (strides.width == 0) strides.width = options.pool_size.width;
-  return resolve_window(image, options.pool_size, strides, options.padding, 1);
+  return resolve_window(image, options.pool_size, options.strides.value_or(options.pool_size),
+                        options.padding, 1);
 }
 
 DType pool2d_winner_dtype(const Pool2dOptions& options) {

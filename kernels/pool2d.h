@@ -17,16 +17,18 @@
 #include <striate/kernels/impl.h>
 #include <striate/kernels/window.h>
 
+#include <optional>
+
 namespace striate {
 
 struct Pool2dOptions {
   Size2 pool_size = 2;
-  Size2 strides = 0;  // 0: the pool size
+  std::optional<Size2> strides = {};  // none: the pool size
   Padding padding = {};
   bool count_padding = false;  // avg: divide by R*S also where the window reaches into the padding
 };
 
-/// Return the window of a pooling on an image, `strides` of 0 replaced by the pool size.
+/// Return the window of a pooling on an image, without `strides` they are the pool size.
 Window pool2d_window(const Pool2dOptions& options, const Shape& image);
 /// Return the type of max_pool2d's `winner`.
 DType pool2d_winner_dtype(const Pool2dOptions& options);

@@ -24,9 +24,10 @@ Axis resolve_axis(const char* name, int64_t size, int64_t window, int64_t stride
   constexpr int64_t kLimit = int64_t{1} << 40;
   if (window > kLimit || dilation > kLimit || stride > kLimit || before > kLimit ||
       after > kLimit || (window - 1) > kLimit / dilation)
-    throw ShapeError(
-        "window, stride, dilation and padding must be below 2^40",
-        std::to_string(window) + ", " + std::to_string(stride) + ", " + std::to_string(dilation));
+    throw ShapeError("window, stride, dilation and padding must be below 2^40",
+                     std::to_string(window) + ", " + std::to_string(stride) + ", " +
+                         std::to_string(dilation) + " and " +
+                         std::to_string(std::max(before, after)));
   const int64_t extent = dilation * (window - 1) + 1;
   if (rule == Padding::Rule::kSame) {
     if (size == kUnknown) return {0, 0, kUnknown};

@@ -13,8 +13,9 @@ const RegisterLayer<ActivationLayer> activation_layer(
 
 const RegisterLayer<ReLU> relu_layer(
     Describe<ReLU>("ReLU", "max(x, 0), with an upper limit or a slope below 0.")
-        .field("max_value", &ReLU::max_value, "0: no limit; 6: relu6.")
-        .field("negative_slope", &ReLU::negative_slope, "Slope below 0 (leaky relu)."));
+        .field("max_value", &ReLU::max_value, "0: no limit; 6: relu6.", not_negative())
+        .field("negative_slope", &ReLU::negative_slope, "Slope below 0 (leaky relu).",
+               is_finite()));
 
 const RegisterLayer<Softmax> softmax_layer(
     Describe<Softmax>("Softmax", "exp(x) / sum of exp(x), over the last axis."));

@@ -13,9 +13,10 @@ namespace {
 
 Schema schema() {
   return Describe<BatchNormOptions>("batch_norm", "")
-      .field("epsilon", &BatchNormOptions::epsilon, "Added to the variance, against division by 0.")
+      .field("epsilon", &BatchNormOptions::epsilon, "Added to the variance, against division by 0.",
+             not_negative())
       .field("momentum", &BatchNormOptions::momentum,
-             "Share of the old moving statistics that a training step keeps.")
+             "Share of the old moving statistics that a training step keeps.", between(0, 1))
       .field("activation", &BatchNormOptions::activation, "none or relu, applied last.");
 }
 

@@ -1,5 +1,6 @@
 #include <striate/kernels/batch_norm.h>
 #include <striate/layers/batch_norm.h>
+#include <striate/layers/initializer.h>
 
 namespace striate {
 namespace {
@@ -11,11 +12,13 @@ const RegisterLayer<BatchNormalization> batch_norm_layer(
         "x: [N, ..., C] -> y of the same shape. freeze() stops its statistics too.")
         .field("momentum", &BatchNormalization::momentum,
                "Part of the moving statistics that a step keeps.", between(0, 1))
-        .field("epsilon", &BatchNormalization::epsilon, "Added to the variance.")
+        .field("epsilon", &BatchNormalization::epsilon, "Added to the variance.", not_negative())
         .field("center", &BatchNormalization::center, "Add a trained offset beta.")
         .field("scale", &BatchNormalization::scale, "Multiply by a trained factor gamma.")
-        .field("gamma_initializer", &BatchNormalization::gamma_initializer, "First gamma.")
-        .field("beta_initializer", &BatchNormalization::beta_initializer, "First beta."));
+        .field("gamma_initializer", &BatchNormalization::gamma_initializer, "First gamma.",
+               is_initializer())
+        .field("beta_initializer", &BatchNormalization::beta_initializer, "First beta.",
+               is_initializer()));
 
 }  // namespace
 

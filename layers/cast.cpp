@@ -36,8 +36,9 @@ const RegisterOperation rescale({
            "x: uint8 or float32, any shape -> y: float32, the same",
     .inputs = {"x"},
     .options = Describe<RescaleOptions>("rescale", "")
-                   .required("scale", &RescaleOptions::scale, "The factor, such as 1/255.")
-                   .field("offset", &RescaleOptions::offset, "Added afterwards."),
+                   .required("scale", &RescaleOptions::scale, "The factor, such as 1/255.",
+                             is_finite())
+                   .field("offset", &RescaleOptions::offset, "Added afterwards.", is_finite()),
     .infer = [](const Signature& s) -> std::vector<Type> {
       if (s.dtype(0) != DType::kU8 && s.dtype(0) != DType::kF32)
         throw DTypeError("x must be uint8 or float32", name_of(s.dtype(0)),

@@ -8,8 +8,8 @@ namespace {
 
 Schema schema() {
   return Describe<DropoutOptions>("dropout", "")
-      .required("rate", &DropoutOptions::rate,
-                "Probability that an element is dropped, in [0, 1).");
+      .required("rate", &DropoutOptions::rate, "Probability that an element is dropped, in [0, 1).",
+                in_unit_interval());
 }
 
 std::vector<Type> infer(const Signature& s) {

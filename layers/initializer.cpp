@@ -36,15 +36,16 @@ const std::map<std::string, Kind>& kinds() {
     auto add = [&](Kind kind) { made[kind.schema.name] = std::move(kind); };
     add({Describe<O>("Zeros", "All 0."), Distribution::kConstant});
     add({Describe<O>("Ones", "All 1."), Distribution::kConstant});
-    add({Describe<O>("Constant", "All the same value.").field("value", &O::value, "The value."),
+    add({Describe<O>("Constant", "All the same value.")
+             .field("value", &O::value, "The value.", is_finite()),
          Distribution::kConstant});
     add({Describe<O>("RandomNormal", "Normal numbers.")
-             .field("mean", &O::mean, "Mean.")
-             .field("stddev", &O::stddev, "Standard deviation."),
+             .field("mean", &O::mean, "Mean.", is_finite())
+             .field("stddev", &O::stddev, "Standard deviation.", not_negative()),
          Distribution::kNormal});
     add({Describe<O>("RandomUniform", "Uniform numbers.")
-             .field("minval", &O::minval, "Least value.")
-             .field("maxval", &O::maxval, "Largest value."),
+             .field("minval", &O::minval, "Least value.", is_finite())
+             .field("maxval", &O::maxval, "Largest value.", is_finite()),
          Distribution::kUniform});
     add({Describe<O>("GlorotUniform",
                      "Uniform with variance 2 / (fan_in + fan_out) (Glorot and "

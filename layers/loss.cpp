@@ -17,7 +17,7 @@ Schema schema(bool crossentropy) {
         .field("from_logits", &LossOptions::from_logits,
                "The first input holds logits; otherwise probabilities.")
         .field("label_smoothing", &LossOptions::label_smoothing,
-               "Share of each target that is spread over all classes.");
+               "Share of each target that is spread over all classes.", between(0, 1));
   return schema;
 }
 

@@ -96,6 +96,10 @@ const std::vector<Kind>& losses() {
 }
 
 Value top_k(const Value& targets, const Value& output, int64_t k) {
+  const int64_t classes = output.shape().rank() > 0 ? output.shape()[-1] : kUnknown;
+  if (classes != kUnknown && k > classes)
+    throw ShapeError("k must be at most the " + std::to_string(classes) + " classes",
+                     std::to_string(k));
   Value labels = without_last_one(targets, output.shape());
   if (labels.shape().rank() == output.shape().rank())
     labels = apply("argmax", {labels}, ReduceOptions{{-1}, false});

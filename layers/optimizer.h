@@ -18,8 +18,9 @@ namespace striate {
 class Schedule {
  public:
   Schedule() = default;
-  Schedule(double constant) : json_(constant) {}  // NOLINT: a number is a schedule
-  /// Throws ShapeError for an unknown schedule or option.
+  /// Throws ShapeError for a number that is negative or not finite.
+  Schedule(double constant);  // NOLINT: a number is a schedule
+  /// Throws ShapeError for an unknown schedule or option too.
   explicit Schedule(Json json);
   /// Return the learning rate of a step, counted from 0.
   double at(int64_t step) const;

@@ -10,11 +10,14 @@ namespace {
 template <class T>
 Describe<T> with_limits(Describe<T> schema) {
   return schema
-      .field("clipvalue", &T::clipvalue, "Limit of each element of a gradient; 0: none.")
+      .field("clipvalue", &T::clipvalue, "Limit of each element of a gradient; 0: none.",
+             not_negative())
       .field("global_clipnorm", &T::global_clipnorm,
-             "Limit of the norm of all gradients together (Pascanu et al. 2013); 0: none.")
+             "Limit of the norm of all gradients together (Pascanu et al. 2013); 0: none.",
+             not_negative())
       .field("weight_decay", &T::weight_decay,
-             "Part of the weights, times the learning rate, taken off at each step.");
+             "Part of the weights, times the learning rate, taken off at each step.",
+             not_negative());
 }
 
 std::vector<Value> sgd_step(const void* options, std::vector<Value> inputs, int tensors,
@@ -41,7 +44,7 @@ OptimizerType adam_type(const char* name, const char* doc) {
           .field("learning_rate", &T::learning_rate, "A number, or a schedule of the step.")
           .field("beta_1", &T::beta_1, "Decay of the mean of gradients.", in_unit_interval())
           .field("beta_2", &T::beta_2, "Decay of the mean of their squares.", in_unit_interval())
-          .field("epsilon", &T::epsilon, "Keeps the division finite."));
+          .field("epsilon", &T::epsilon, "Keeps the division finite.", is_positive()));
   type.moments = [](const void*) { return std::vector<std::string>{"m", "v"}; };
   type.step = adam_step<T>;
   return type;
@@ -51,21 +54,20 @@ const std::map<std::string, OptimizerType>& types() {
   static const std::map<std::string, OptimizerType> all = [] {
     std::map<std::string, OptimizerType> made;
     OptimizerType& sgd = made["SGD"];
-    sgd.schema =
-        with_limits(
-            Describe<SGD>("SGD", "Stochastic gradient descent, with momentum (Polyak 1964).")
-                .field("learning_rate", &SGD::learning_rate, "A number, or a schedule of the step.")
-                .field("momentum", &SGD::momentum, "Part of the last change that is kept.",
-                       in_unit_interval())
-                .field("nesterov", &SGD::nesterov, "Look ahead by the momentum (Nesterov 1983)."));
+    sgd.schema = with_limits(
+        Describe<SGD>("SGD", "Stochastic gradient descent, with momentum (Polyak 1964).")
+            .field("learning_rate", &SGD::learning_rate, "A number, or a schedule of the step.")
+            .field("momentum", &SGD::momentum, "Part of the last change that is kept.",
+                   in_unit_interval())
+            .field("nesterov", &SGD::nesterov, "Look ahead by the momentum (Nesterov 1983)."));
     sgd.moments = [](const void* options) {
       const bool has = static_cast<const SGD*>(options)->momentum > 0;
       return has ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
     };
     sgd.step = sgd_step;
     made["Adam"] = adam_type<Adam>("Adam", "Adaptive moments (Kingma and Ba 2015).");
-    made["AdamW"] = adam_type<AdamW>(
-        "AdamW", "Adam with decoupled weight decay (Loshchilov and Hutter 2019).");
+    made["AdamW"] =
+        adam_type<AdamW>("AdamW", "Adam with decoupled weight decay (Loshchilov and Hutter 2019).");
     return made;
   }();
   return all;
@@ -158,9 +160,8 @@ void Optimizer::emit(const std::vector<Assignment>& gradients, int index, Loweri
   std::vector<Value> weights, clipped;
   for (const Assignment& a : gradients) {
     weights.push_back(variable_value(a.variable));
-    clipped.push_back(clipvalue_ > 0
-                          ? apply("clip", {a.value}, UnaryOptions{clipvalue_})
-                          : a.value);
+    clipped.push_back(clipvalue_ > 0 ? apply("clip", {a.value}, UnaryOptions{clipvalue_})
+                                     : a.value);
   }
   std::vector<Value> inputs = {lowering.step_block(), {}};
   if (global_clipnorm_ > 0)

@@ -10,7 +10,8 @@ Schema schema(bool average) {
   schema
       .field("pool_size", &Pool2dOptions::pool_size,
              "Size of the window: one number or (height, width).")
-      .field("strides", &Pool2dOptions::strides, "Step of the window; 0: the pool size.")
+      .field("strides", &Pool2dOptions::strides, "Step of the window; None: the pool size.",
+             positive_size_if_given())
       .field("padding", &Pool2dOptions::padding,
              "'valid', 'same', one number, (vertical, horizontal) or (top, bottom, left, right).");
   if (average)

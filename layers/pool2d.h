@@ -3,6 +3,7 @@
 
 #include <striate/layers/layer.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@ namespace striate {
 /// The maximum of each window and channel: x [N, H, W, C] -> [N, P, Q, C].
 struct MaxPool2D {
   Size2 pool_size = 2;
-  Size2 strides = 0;  // 0: pool_size
+  std::optional<Size2> strides = {};  // none: the pool size
   Padding padding = {};
   Value call(Weights& weights, const Value& x) const;
 };
@@ -19,7 +20,7 @@ struct MaxPool2D {
 /// The mean of each window and channel: x [N, H, W, C] -> [N, P, Q, C].
 struct AveragePool2D {
   Size2 pool_size = 2;
-  Size2 strides = 0;  // 0: pool_size
+  std::optional<Size2> strides = {};  // none: the pool size
   Padding padding = {};
   bool count_padding = false;
   Value call(Weights& weights, const Value& x) const;

@@ -10,7 +10,8 @@ Describe<T> with_window(Describe<T> schema) {
   return schema
       .field("pool_size", &T::pool_size, "The window: one number or (height, width).",
              positive_size())
-      .field("strides", &T::strides, "Step of the window; 0: the pool size.")
+      .field("strides", &T::strides, "Step of the window; None: the pool size.",
+             positive_size_if_given())
       .field("padding", &T::padding, "'valid', 'same', or numbers.");
 }
 

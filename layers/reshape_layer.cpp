@@ -10,15 +10,26 @@ namespace {
 const RegisterLayer<Flatten> flatten_layer(
     Describe<Flatten>("Flatten", "Make one row of each sample.\nx: [N, ...] -> y: [N, features]"));
 
-const RegisterLayer<Reshape> reshape_layer(
-    Describe<Reshape>("Reshape", "Change the shape of each sample.")
-        .required("target_shape", &Reshape::target_shape,
-                  "Sizes without the batch; one may be -1."));
+Check<std::vector<int64_t>> has_one_hole() {
+  return [](const std::vector<int64_t>& sizes) {
+    const auto is_size = [](int64_t size) { return size >= 0 || size == kUnknown; };
+    return std::all_of(sizes.begin(), sizes.end(), is_size) &&
+                   std::count(sizes.begin(), sizes.end(), kUnknown) <= 1
+               ? ""
+               : "sizes, at most one of them -1";
+  };
+}
+
+const RegisterLayer<Reshape> reshape_layer(Describe<Reshape>("Reshape",
+                                                             "Change the shape of each sample.")
+                                               .required("target_shape", &Reshape::target_shape,
+                                                         "Sizes without the batch; one may be -1.",
+                                                         has_one_hole()));
 
 const RegisterLayer<Rescale> rescale_layer(
     Describe<Rescale>("Rescale", "y = x * scale + offset, for pixels of any number type.")
-        .required("scale", &Rescale::scale, "The factor: 1 / 255 for pixels.")
-        .field("offset", &Rescale::offset, "Added afterwards."));
+        .required("scale", &Rescale::scale, "The factor: 1 / 255 for pixels.", is_finite())
+        .field("offset", &Rescale::offset, "Added afterwards.", is_finite()));
 
 const RegisterLayer<Add> add_layer(Describe<Add>("Add", "The sum of several values."));
 const RegisterLayer<Multiply> multiply_layer(Describe<Multiply>("Multiply",
@@ -57,9 +68,9 @@ Value Reshape::call(Weights&, const Value& x) const {
     const bool fits = free == dims.end() ? fixed == sample.elements()
                                          : fixed > 0 && sample.elements() % fixed == 0;
     if (!fits)
-      throw ShapeError("target_shape " + Shape(target_shape).to_string() +
-                           " must hold the elements of a sample",
-                       x.shape().to_string());
+      throw ShapeError(
+          "target_shape " + Shape(target_shape).to_string() + " must hold the elements of a sample",
+          x.shape().to_string());
     if (free != dims.end()) *free = sample.elements() / fixed;
   }
   return apply("reshape", {x}, ReshapeOptions{Shape(dims)});

@@ -78,22 +78,28 @@ const std::map<std::string, Kind>& kinds() {
     std::map<std::string, Kind> made;
     made["StepDecay"] = kind(
         Describe<StepDecay>("StepDecay", "Multiply the learning rate by a factor at intervals.")
-            .field("initial_learning_rate", &StepDecay::initial_learning_rate, "First value.")
+            .field("initial_learning_rate", &StepDecay::initial_learning_rate, "First value.",
+                   not_negative())
             .field("decay_steps", &StepDecay::decay_steps, "Steps between changes.", at_least(1))
-            .field("decay_rate", &StepDecay::decay_rate, "The factor."));
+            .field("decay_rate", &StepDecay::decay_rate, "The factor.", not_negative()));
     made["CosineDecay"] = kind(
         Describe<CosineDecay>("CosineDecay", "Half a cosine down (Loshchilov and Hutter 2017).")
-            .field("initial_learning_rate", &CosineDecay::initial_learning_rate, "First value.")
+            .field("initial_learning_rate", &CosineDecay::initial_learning_rate, "First value.",
+                   not_negative())
             .field("decay_steps", &CosineDecay::decay_steps, "Steps to the end.", at_least(1))
-            .field("alpha", &CosineDecay::alpha, "Last value as a fraction of the first."));
+            .field("alpha", &CosineDecay::alpha, "Last value as a fraction of the first.",
+                   not_negative()));
     made["OneCycle"] = kind(
         Describe<OneCycle>("OneCycle", "Up, then down to almost 0 (Smith and Topin 2018).")
-            .field("max_learning_rate", &OneCycle::max_learning_rate, "Largest value.")
+            .field("max_learning_rate", &OneCycle::max_learning_rate, "Largest value.",
+                   not_negative())
             .field("total_steps", &OneCycle::total_steps, "Steps of the training.", at_least(1))
             .field("warmup_fraction", &OneCycle::warmup_fraction, "Part of the steps that go up.",
                    between(0, 1))
-            .field("start_divisor", &OneCycle::start_divisor, "The first value is max / this.")
-            .field("end_divisor", &OneCycle::end_divisor, "The last value is the first / this."));
+            .field("start_divisor", &OneCycle::start_divisor, "The first value is max / this.",
+                   is_positive())
+            .field("end_divisor", &OneCycle::end_divisor, "The last value is the first / this.",
+                   is_positive()));
     made["WarmUp"] =
         kind(Describe<WarmUp>("WarmUp", "Grow linearly from 0 into another schedule.")
                  .field("schedule", &WarmUp::schedule, "The schedule (or number) that it follows.")
@@ -105,13 +111,19 @@ const std::map<std::string, Kind>& kinds() {
 
 }  // namespace
 
+Schedule::Schedule(double constant) : Schedule(Json(constant)) {}
+
 Schedule::Schedule(Json json) : json_(std::move(json)) {
-  if (json_.is_number()) return;
-  const std::string& type = json_["type"].as_string();
-  const auto found = kinds().find(type);
+  if (json_.is_number()) {
+    const std::string broken = not_negative()(json_.as_number());
+    if (!broken.empty()) throw ShapeError("a learning rate must be " + broken, shown(json_));
+    return;
+  }
+  const Json& type = json_["type"];
+  const auto found = type.is_string() ? kinds().find(type.as_string()) : kinds().end();
   if (found == kinds().end())
     throw ShapeError("a learning rate must be a number, StepDecay, CosineDecay, OneCycle or WarmUp",
-                     "'" + type + "'");
+                     shown(type.is_string() ? type : json_));
   Json options = Json::object();
   for (const auto& [key, value] : json_.members())
     if (key != "type") options.set(key, value);

@@ -71,8 +71,8 @@ LAYER_CASES = [
         '[Conv2D "c"] padding must be >= 0, got -1 and -1.',
     ),
     (
-        _image(st.MaxPool2D(2, strides=-1, name="p")),
-        '[MaxPool2D "p"] strides must be >= 1, got -1.',
+        lambda: st.MaxPool2D(2, strides=-1, name="p"),
+        "[MaxPool2D \"p\"] MaxPool2D option 'strides': it must be >= 1, got -1.",
     ),
     (
         _image(st.Reshape((5, 5), name="r")),

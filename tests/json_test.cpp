@@ -181,7 +181,7 @@ TEST(Json, NamesWantedAndPresentKind) {
     Json("text").as_integer();
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "a JSON value must be an integer, got a string.");
+    EXPECT_STREQ(error.what(), "it must be an integer, got a string.");
   }
   EXPECT_THROW(Json(1.5).as_integer(), Error);
   EXPECT_THROW(Json(1).as_bool(), Error);

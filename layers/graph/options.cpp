@@ -1,12 +1,30 @@
 #include <striate/layers/graph/options.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace striate {
 
+std::string shown(const Json& value) {
+  if (value.is_null()) return "None";
+  if (value.is_bool()) return value.as_bool() ? "True" : "False";
+  if (value.is_number() && !std::isfinite(value.as_number()))
+    return std::to_string(value.as_number());
+  if (!value.is_array()) return value.dump();
+  std::string text;
+  for (const Json& item : value.items()) text += (text.empty() ? "" : ", ") + shown(item);
+  return "(" + text + ")";
+}
+
 bool Codec<bool>::read(const Json& json) { return json.as_bool(); }
 Json Codec<bool>::write(const bool& value) { return value; }
-int Codec<int>::read(const Json& json) { return static_cast<int>(json.as_integer()); }
+int Codec<int>::read(const Json& json) {
+  const int64_t value = json.as_integer();
+  if (value < std::numeric_limits<int>::min() || value > std::numeric_limits<int>::max())
+    throw ShapeError("it must fit in 32 bits", shown(json));
+  return static_cast<int>(value);
+}
 Json Codec<int>::write(const int& value) { return value; }
 int64_t Codec<int64_t>::read(const Json& json) { return json.as_integer(); }
 Json Codec<int64_t>::write(const int64_t& value) { return value; }
@@ -29,8 +47,10 @@ Json Codec<std::vector<int64_t>>::write(const std::vector<int64_t>& value) {
   return json;
 }
 std::vector<int> Codec<std::vector<int>>::read(const Json& json) {
-  const auto wide = Codec<std::vector<int64_t>>::read(json);
-  return {wide.begin(), wide.end()};
+  if (!json.is_array()) return {Codec<int>::read(json)};
+  std::vector<int> values;
+  for (const Json& item : json.items()) values.push_back(Codec<int>::read(item));
+  return values;
 }
 Json Codec<std::vector<int>>::write(const std::vector<int>& value) {
   return Codec<std::vector<int64_t>>::write({value.begin(), value.end()});
@@ -54,14 +74,23 @@ Json Codec<DType>::write(const DType& value) { return name_of(value); }
 
 Size2 Codec<Size2>::read(const Json& json) {
   if (json.is_integer()) return Size2(json.as_integer());
-  const auto values = Codec<std::vector<int64_t>>::read(json);
+  const auto values =
+      json.is_array() ? Codec<std::vector<int64_t>>::read(json) : std::vector<int64_t>{};
   if (values.size() != 2)
-    throw ShapeError("it must be one number or two (height, width)", json.dump());
+    throw ShapeError("it must be one number or two (height, width)", shown(json));
   return {values[0], values[1]};
 }
 Json Codec<Size2>::write(const Size2& value) {
   if (value.height == value.width) return value.height;
   return Json::Array{value.height, value.width};
+}
+
+std::optional<Size2> Codec<std::optional<Size2>>::read(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return Codec<Size2>::read(json);
+}
+Json Codec<std::optional<Size2>>::write(const std::optional<Size2>& value) {
+  return value ? Codec<Size2>::write(*value) : Json();
 }
 
 Padding Codec<Padding>::read(const Json& json) {
@@ -75,7 +104,7 @@ Padding Codec<Padding>::read(const Json& json) {
   throw ShapeError(
       "padding must be 'same', 'valid', one number, (vertical, horizontal) or "
       "(top, bottom, left, right)",
-      json.dump());
+      shown(json));
 }
 Json Codec<Padding>::write(const Padding& value) {
   if (value.rule != Padding::Rule::kExplicit) return value.to_string();
@@ -138,6 +167,27 @@ Check<double> between(double least, double most) {
 
 Check<double> in_unit_interval() {
   return [](const double& value) { return value >= 0 && value < 1 ? "" : "in [0, 1)"; };
+}
+
+Check<double> is_finite() {
+  return [](const double& value) { return std::isfinite(value) ? "" : "finite"; };
+}
+
+Check<double> not_negative() {
+  return [](const double& value) {
+    return value >= 0 && std::isfinite(value) ? "" : ">= 0 and finite";
+  };
+}
+
+Check<double> is_positive() {
+  return
+      [](const double& value) { return value > 0 && std::isfinite(value) ? "" : "> 0 and finite"; };
+}
+
+Check<std::optional<Size2>> positive_size_if_given() {
+  return [](const std::optional<Size2>& value) {
+    return value ? positive_size()(*value) : std::string();
+  };
 }
 
 Check<Size2> positive_size() {

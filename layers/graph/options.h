@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ STRIATE_CODEC(std::vector<int>, "Sequence[int]")
 STRIATE_CODEC(Shape, "Sequence[int | None]")
 STRIATE_CODEC(DType, "str")
 STRIATE_CODEC(Size2, "int | tuple[int, int]")
+STRIATE_CODEC(std::optional<Size2>, "int | tuple[int, int] | None")
 STRIATE_CODEC(Padding, "str | int | Sequence[int]")
 STRIATE_CODEC(Activation, "str")
 #undef STRIATE_CODEC
@@ -65,6 +67,9 @@ struct Schema {
   Json write(const void* options, bool all = false) const;
 };
 
+/// Print an option's value for a message, as Python writes it.
+std::string shown(const Json& value);
+
 /// A check of a field's value: returns the broken rule, or an empty string.
 template <class T>
 using Check = std::function<std::string(const T&)>;
@@ -72,7 +77,11 @@ using Check = std::function<std::string(const T&)>;
 Check<int64_t> at_least(int64_t least);
 Check<double> between(double least, double most);  // both ends included
 Check<double> in_unit_interval();                  // [0, 1)
+Check<double> is_finite();
+Check<double> not_negative();  // and finite
+Check<double> is_positive();   // and finite
 Check<Size2> positive_size();
+Check<std::optional<Size2>> positive_size_if_given();
 Check<std::string> one_of(std::vector<std::string> words);
 
 /// Builds the schema of T: `describe<Conv2D>("Conv2D", "doc").required("filters", ...)`.
@@ -111,7 +120,7 @@ class Describe : public Schema {
     f.read = [member, check](void* options, const Json& json) {
       M value = Codec<M>::read(json);
       const std::string broken = check ? check(value) : std::string();
-      if (!broken.empty()) throw ShapeError("it must be " + broken, json.dump());
+      if (!broken.empty()) throw ShapeError("it must be " + broken, shown(json));
       static_cast<T*>(options)->*member = std::move(value);
     };
     f.write = [member](const void* options) {
