@@ -15,7 +15,7 @@ from pathlib import Path
 import striate as st
 from tqdm import tqdm
 
-BATCH, TEST_PICTURES = 64, 1000
+BATCH = 64
 
 
 def pictures(count: int):
@@ -25,9 +25,9 @@ def pictures(count: int):
     return (scale(x), y.astype("int64")), (scale(u[:count]), v[:count].astype("int64"))
 
 
-def train(steps: int, seed: int, rate: float, device: str) -> dict:
+def train(steps: int, seed: int, rate: float, device: str, tested: int) -> dict:
     """Train and return the losses, the accuracy on test pictures and what a step was made of."""
-    (x, y), (u, v) = pictures(TEST_PICTURES)
+    (x, y), (u, v) = pictures(tested)
     st.seed(seed)
     model = st.zoo.lenet()
     model.compile(
@@ -37,7 +37,7 @@ def train(steps: int, seed: int, rate: float, device: str) -> dict:
     start = time.monotonic()
     for step in tqdm(range(steps), unit="step", disable=None):
         first = step * BATCH % (len(x) - BATCH + 1)
-        losses.append(train_step(x[first : first + BATCH], y[first : first + BATCH]))
+        losses.append(float(train_step(x[first : first + BATCH], y[first : first + BATCH])))
     seconds = time.monotonic() - start
     correct = model.predict(u, batch_size=200).argmax(axis=-1) == v
     return {
@@ -47,7 +47,7 @@ def train(steps: int, seed: int, rate: float, device: str) -> dict:
         "losses": losses,
         "seconds_per_step": seconds / steps,
         "graph_nodes": model.graph_nodes(BATCH, "train"),
-        "test_pictures": TEST_PICTURES,
+        "test_pictures": tested,
         "accuracy": float(correct.mean()),
     }
 
@@ -61,16 +61,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the weights (default 0)")
     parser.add_argument("--rate", type=float, default=0.03, help="of learning (default 0.03)")
     parser.add_argument("--device", default="cuda", help='"cuda" or, to compare, "cpu"')
+    parser.add_argument("--test-pictures", type=int, default=1000, help="for the accuracy (1000)")
     parser.add_argument("--json", type=Path, help="file for the losses and the rest")
     options = parser.parse_args()
     if options.steps < 1:
         parser.error(f"--steps must be >= 1, got {options.steps}")
-    result = train(options.steps, options.seed, options.rate, options.device)
+    if not 1 <= options.test_pictures <= 10_000:
+        parser.error(f"--test-pictures must be from 1 to 10000, got {options.test_pictures}")
+    result = train(options.steps, options.seed, options.rate, options.device, options.test_pictures)
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     print(f"device {result['device']}; one step is {result['graph_nodes']} graph nodes")
     print(f"loss {result['losses'][0]:.4f} -> {result['losses'][-1]:.4f} in {options.steps} steps")
-    print(f"test accuracy {result['accuracy']:.4f} on {TEST_PICTURES} pictures")
+    print(f"test accuracy {result['accuracy']:.4f} on {options.test_pictures} pictures")
     return 0
 
 

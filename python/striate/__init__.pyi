@@ -141,7 +141,7 @@ class AveragePool2D(RegisteredLayer):
 
     Args:
         pool_size: The window: one number or (height, width). Default: 2.
-        strides: Step of the window; 0: the pool size. Default: 0.
+        strides: Step of the window; None: the pool size. Default: None.
         padding: 'valid', 'same', or numbers. Default: 'valid'.
         count_padding: Divide by the whole window where it reaches into the padding. Default:
             False.
@@ -152,7 +152,7 @@ class AveragePool2D(RegisteredLayer):
     def __init__(
         self,
         pool_size: int | tuple[int, int] = 2,
-        strides: int | tuple[int, int] = 0,
+        strides: int | tuple[int, int] | None = None,
         padding: str | int | Sequence[int] = 'valid',
         count_padding: bool = False,
         *,
@@ -440,7 +440,7 @@ class MaxPool2D(RegisteredLayer):
 
     Args:
         pool_size: The window: one number or (height, width). Default: 2.
-        strides: Step of the window; 0: the pool size. Default: 0.
+        strides: Step of the window; None: the pool size. Default: None.
         padding: 'valid', 'same', or numbers. Default: 'valid'.
         name: Path in the model. Default: given by it.
         input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
@@ -449,7 +449,7 @@ class MaxPool2D(RegisteredLayer):
     def __init__(
         self,
         pool_size: int | tuple[int, int] = 2,
-        strides: int | tuple[int, int] = 0,
+        strides: int | tuple[int, int] | None = None,
         padding: str | int | Sequence[int] = 'valid',
         *,
         name: str | None = None,

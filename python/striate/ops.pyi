@@ -33,7 +33,7 @@ def avg_pool2d(
     x: Any,
     *,
     pool_size: int | tuple[int, int] = 2,
-    strides: int | tuple[int, int] = 0,
+    strides: int | tuple[int, int] | None = None,
     padding: str | int | Sequence[int] = 'valid',
     count_padding: bool = False,
 ) -> Any:
@@ -43,7 +43,7 @@ def avg_pool2d(
 
     Args:
         pool_size: Size of the window: one number or (height, width). Default: 2.
-        strides: Step of the window; 0: the pool size. Default: 0.
+        strides: Step of the window; None: the pool size. Default: None.
         padding: 'valid', 'same', one number, (vertical, horizontal) or (top, bottom, left,
             right). Default: 'valid'.
         count_padding: Divide by the whole window where it reaches into the padding. Default:
@@ -305,7 +305,7 @@ def max_pool2d(
     x: Any,
     *,
     pool_size: int | tuple[int, int] = 2,
-    strides: int | tuple[int, int] = 0,
+    strides: int | tuple[int, int] | None = None,
     padding: str | int | Sequence[int] = 'valid',
 ) -> Any:
     """Take the largest element of each window; of equal ones the first, row by row.
@@ -314,7 +314,7 @@ def max_pool2d(
 
     Args:
         pool_size: Size of the window: one number or (height, width). Default: 2.
-        strides: Step of the window; 0: the pool size. Default: 0.
+        strides: Step of the window; None: the pool size. Default: None.
         padding: 'valid', 'same', one number, (vertical, horizontal) or (top, bottom, left,
             right). Default: 'valid'.
     """

@@ -5,9 +5,11 @@ Without a GPU the stage `cuda` of ./tools/test runs this under the emulator.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +141,13 @@ def test_graphs_and_single_launches_give_the_same_bytes():
         ).stdout.split()
     assert said["1"][0] == said["0"][0]
     assert (said["1"][1], said["0"][1]) == ("True", "False")
+
+
+def test_train_emulated_writes_what_it_saw(tmp_path):
+    tool, file = Path(__file__).parents[2] / "tools" / "train_emulated.py", tmp_path / "it.json"
+    command = [sys.executable, tool, "--steps", "2", "--test-pictures", "50", "--json", file]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    report = json.loads(file.read_text())
+    assert len(report["losses"]) == report["steps"] == 2
+    assert report["test_pictures"] == 50 and 0 <= report["accuracy"] <= 1
+    assert f"test accuracy {report['accuracy']:.4f} on 50 pictures" in said
