@@ -289,6 +289,8 @@ def set_up(no_apt: bool = False, extras: tuple[str, ...] = ("view",)) -> None:
     """Make everything that a command needs; what is there already is kept."""
     if sys.version_info < OLDEST_PYTHON:
         raise MustInstall("Python 3.9 or newer must be installed first, and be python3 in PATH")
+    if not os.access(ROOT, os.W_OK):
+        raise Failed(f"{ROOT} cannot be written by this user; clone into a folder of your own")
     need_system_packages(no_apt)
     BUILD.mkdir(exist_ok=True)
     with open(BUILD / "set-up.lock", "w") as lock:  # two commands at once take turns
@@ -307,6 +309,9 @@ def run_main(main) -> None:
         code = 3
     except Failed as failure:
         print(failure, file=sys.stderr)
+        code = 1
+    except OSError as error:  # a full disk, a folder of another user
+        print(f"{error.strerror}: {error.filename or ROOT}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
