@@ -7,8 +7,8 @@
 
 namespace emulator {
 
-/// Return the registers a thread of each kernel of a cubin (an ELF file), by mangled name. Empty when
-/// the file is not understood: the registers are then unknown.
+/// Return the registers a thread of each kernel of a cubin (an ELF file), by mangled name. Empty
+/// when the file is not understood: the registers are then unknown.
 std::map<std::string, int> registers_of_cubin(const char* data, size_t size);
 
 }  // namespace emulator

@@ -1,4 +1,5 @@
-// Files that are no cubin must not be taken for one; the right counts are in runtime_launch_test.cpp.
+// Files that are no cubin must not be taken for one; the right counts are in
+// runtime_launch_test.cpp.
 #include "cubin.h"
 
 #include <elf.h>

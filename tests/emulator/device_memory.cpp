@@ -161,8 +161,8 @@ void DeviceMemory::release(uint64_t base) {
   if (freed_order_.size() > kFreedKept) forget_oldest_freed();
 }
 
-// Changed pages are mappings of their own, of which a process may have 65530: now and then the space
-// between living allocations becomes one again.
+// Changed pages are mappings of their own, of which a process may have 65530: now and then the
+// space between living allocations becomes one again.
 void DeviceMemory::join_free_space() {
   uint64_t begin = device_.begin;
   const auto join_to = [&](uint64_t end) {

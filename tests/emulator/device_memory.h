@@ -1,4 +1,5 @@
-// The map of everything a kernel may touch: allocations, what is known of their bytes, and what was freed.
+// The map of everything a kernel may touch: allocations, what is known of their bytes, and what was
+// freed.
 //
 // Device addresses are host addresses inside one large reserved range, so the executor reads and
 // writes them directly. Each allocation ends in an inaccessible gap, no address is given out twice

@@ -2,8 +2,9 @@
 //
 // Two accesses to a byte by different blocks, one of them a write and not both strong (atomic,
 // volatile, relaxed, acquire, release), are a race unless the first block has released and the
-// second has acquired since: a fence followed by a strong write, and a strong read of what it wrote.
-// The threads of a block count as one. Stamps are of one clock of the launch, as in thread_order.h.
+// second has acquired since: a fence followed by a strong write, and a strong read of what it
+// wrote. The threads of a block count as one. Stamps are of one clock of the launch, as in
+// thread_order.h.
 #pragma once
 
 #include <memory>

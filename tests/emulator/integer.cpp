@@ -10,35 +10,14 @@ namespace {
 template <class T>
 using Unsigned = std::make_unsigned_t<T>;
 
+template <class T, class Signed, class Unsigned>
+using LikeSignOf = std::conditional_t<std::is_signed_v<T>, Signed, Unsigned>;
+
 /// Twice as wide, with the same sign.
 template <class T>
-struct WiderOf;
-template <>
-struct WiderOf<u16> {
-  using type = u32;
-};
-template <>
-struct WiderOf<i16> {
-  using type = i32;
-};
-template <>
-struct WiderOf<u32> {
-  using type = u64;
-};
-template <>
-struct WiderOf<i32> {
-  using type = i64;
-};
-template <>
-struct WiderOf<u64> {
-  using type = unsigned __int128;
-};
-template <>
-struct WiderOf<i64> {
-  using type = __int128;
-};
-template <class T>
-using Wider = typename WiderOf<T>::type;
+using Wider = std::conditional_t<sizeof(T) == 2, LikeSignOf<T, i32, u32>,
+                                 std::conditional_t<sizeof(T) == 4, LikeSignOf<T, i64, u64>,
+                                                    LikeSignOf<T, __int128, unsigned __int128>>>;
 
 struct Add {
   template <class T>

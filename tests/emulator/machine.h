@@ -257,8 +257,8 @@ std::shared_ptr<Counters> new_counters();
 // ---- Lanes that wait (schedule.cpp) -------------------------------------------------------------
 
 /// For a *.sync instruction: the lanes of `warp.mask` whose partners `members[lane]` (those alive)
-/// all execute it now. The others are parked and will execute the instruction again later. A handler
-/// does nothing for lanes that are not in the result.
+/// all execute it now. The others are parked and will execute the instruction again later. A
+/// handler does nothing for lanes that are not in the result.
 u32 gather_lanes(Warp& warp, const Instruction& instruction, const u32* members);
 
 /// The same when every lane names the same partners.

@@ -37,7 +37,8 @@ struct Fragment {
 
 // clang-format off
 const Fragment kA16x16Half = {8, [](int group, int t, int i) {
-  return Place{i < 2 || (i >= 4 && i < 6) ? group : group + 8, t * 2 + (i & 1) + (i >= 4 ? 8 : 0)}; }};
+  const int row = i < 2 || (i >= 4 && i < 6) ? group : group + 8;
+  return Place{row, t * 2 + (i & 1) + (i >= 4 ? 8 : 0)}; }};
 const Fragment kB16x8Half = {4, [](int group, int t, int i) {
   return Place{t * 2 + (i & 1) + (i >= 2 ? 8 : 0), group}; }};
 const Fragment kA16x8Half = {4, [](int group, int t, int i) {
@@ -46,13 +47,15 @@ const Fragment kB8x8Half = {2, [](int group, int t, int i) { return Place{t * 2 
 const Fragment kA16x8Tf32 = {4, [](int group, int t, int i) {
   return Place{i == 0 || i == 2 ? group : group + 8, i < 2 ? t : t + 4}; }};
 const Fragment kB8x8Tf32 = {2, [](int group, int t, int i) { return Place{i ? t + 4 : t, group}; }};
-const Fragment kA16x4Tf32 = {2, [](int group, int t, int i) { return Place{i ? group + 8 : group, t}; }};
+const Fragment kA16x4Tf32 = {2, [](int group, int t, int i) {
+  return Place{i ? group + 8 : group, t}; }};
 const Fragment kB4x8Tf32 = {1, [](int group, int t, int) { return Place{t, group}; }};
 const Fragment kA16x16Byte = {8, [](int group, int t, int i) {
   return Place{i < 4 ? group : group + 8, t * 4 + (i & 3)}; }};
 const Fragment kB16x8Byte = {4, [](int group, int t, int i) { return Place{t * 4 + i, group}; }};
 const Fragment kA16x32Byte = {16, [](int group, int t, int i) {
-  return Place{i < 4 || (i >= 8 && i < 12) ? group : group + 8, t * 4 + (i & 3) + (i >= 8 ? 16 : 0)}; }};
+  const int row = i < 4 || (i >= 8 && i < 12) ? group : group + 8;
+  return Place{row, t * 4 + (i & 3) + (i >= 8 ? 16 : 0)}; }};
 const Fragment kB32x8Byte = {8, [](int group, int t, int i) {
   return Place{t * 4 + (i & 3) + (i >= 4 ? 16 : 0), group}; }};
 const Fragment kA8x16Byte = {4, [](int group, int t, int i) { return Place{group, t * 4 + i}; }};

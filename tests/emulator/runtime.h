@@ -132,7 +132,7 @@ inline void require(bool condition, const std::string& message) {
   if (!condition) refuse(cudaErrorInvalidValue, message);
 }
 
-// ---- Streams and captures (runtime_stream.cpp, runtime_capture.cpp) --------------------------------
+// ---- Streams and captures (runtime_stream.cpp, runtime_capture.cpp) -----------------------------
 
 /// Return the stream of a handle, default streams included. Throws for a handle nobody made.
 cudaStream_t stream_of(cudaStream_t handle);
@@ -149,7 +149,8 @@ std::vector<OperationPointer> predecessors(cudaStream_t stream);
 /// Queue work on a stream that does not capture, after `others` as well.
 OperationPointer submit_after(cudaStream_t stream, Work work,
                               const std::vector<OperationPointer>& others);
-/// Do an operation and all that comes before it, as a synchronising call does. Throws the device's error.
+/// Do an operation and all that comes before it, as a synchronising call does. Throws the device's
+/// error.
 void finish(const OperationPointer& operation);
 void finish_everything();
 
@@ -166,7 +167,7 @@ cudaGraphNode_t capture_node(cudaStream_t stream, Work work);
 /// Make the captured work of `stream` wait for a captured event, or join the stream to the capture.
 void capture_wait(cudaStream_t stream, cudaEvent_t event, bool external);
 
-// ---- Kernels (runtime_registration.cpp, runtime_launch.cpp) ----------------------------------------
+// ---- Kernels (runtime_registration.cpp, runtime_launch.cpp) -------------------------------------
 
 /// Return the kernel of a host function or handle. Throws cudaErrorInvalidDeviceFunction.
 Kernel* kernel_of(const void* function);
@@ -189,7 +190,7 @@ KernelWork make_kernel_work(Kernel* kernel, dim3 grid, dim3 block, void** argume
 /// Run a queued kernel; writes the report line. Returns the executor's report.
 Report execute_kernel(const KernelWork& work);
 
-// ---- Device (runtime_device.cpp) -------------------------------------------------------------------
+// ---- Device (runtime_device.cpp) ----------------------------------------------------------------
 
 /// Limits of the posed device that launches and occupancy are checked against.
 struct DeviceLimits {

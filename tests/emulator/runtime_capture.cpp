@@ -29,6 +29,17 @@ void join_tail(cudaStream_t stream, const std::vector<cudaGraphNode_t>& nodes) {
       stream->tail.push_back(node);
 }
 
+// Only to ask about the legacy stream is an error while a blocking stream captures, but does no
+// harm.
+void forbid_asking(cudaStream_t stream) {
+  if (!stream->legacy) return;
+  for (const auto& capture : runtime().captures)
+    for (cudaStream_t other : capture->streams)
+      if (other->blocking())
+        refuse(cudaErrorStreamCaptureImplicit,
+               "the legacy default stream is of no use while a blocking stream captures");
+}
+
 // Have all branches come back to the stream that began?
 bool joined(const Capture& capture) {
   std::unordered_set<cudaGraphNode_t> reached;
@@ -179,7 +190,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
   return api("cudaStreamIsCapturing", [&] {
     cudaStream_t stream = stream_of(handle);
-    forbid_implicit_dependency(stream);
+    forbid_asking(stream);
     *status = !stream->capture           ? cudaStreamCaptureStatusNone
               : stream->capture->invalid ? cudaStreamCaptureStatusInvalidated
                                          : cudaStreamCaptureStatusActive;
@@ -192,6 +203,7 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStreamCaptureStatu
                                      const cudaGraphEdgeData** edges, size_t* count) {
   return api("cudaStreamGetCaptureInfo", [&] {
     cudaStream_t stream = stream_of(handle);
+    forbid_asking(stream);
     const Capture* capture = stream->capture.get();
     require(status, "the place for the status is null");
     *status = !capture           ? cudaStreamCaptureStatusNone

@@ -190,6 +190,10 @@ TEST(Capture, TheLegacyStreamWouldDependOnABlockingOne) {
   Stream blocking(cudaStreamDefault);
   Ints x(2);
   ASSERT_CUDA(cudaStreamBeginCapture(blocking, cudaStreamCaptureModeRelaxed));
+  cudaStreamCaptureStatus status;
+  EXPECT_CUDA_ERROR(cudaStreamIsCapturing(nullptr, &status), cudaErrorStreamCaptureImplicit);
+  EXPECT_CUDA(cudaStreamIsCapturing(blocking, &status));
+  EXPECT_EQ(status, cudaStreamCaptureStatusActive);  // to ask does no harm
   EXPECT_CUDA_ERROR(cudaMemsetAsync(x.data(), 0, 4, nullptr), cudaErrorStreamCaptureImplicit);
   cudaGraph_t graph = nullptr;
   EXPECT_CUDA_ERROR(cudaStreamEndCapture(blocking, &graph), cudaErrorStreamCaptureInvalidated);
@@ -325,6 +329,30 @@ TEST(Graph, UpdateTakesTheSameShapeOnly) {
   EXPECT_CUDA_ERROR(cudaGraphLaunch(executable, stream), cudaErrorInvalidValue);
   for (cudaGraph_t graph : {first, second, shorter, other}) EXPECT_CUDA(cudaGraphDestroy(graph));
   EXPECT_CUDA_ERROR(cudaGraphDestroy(first), cudaErrorInvalidValue);
+}
+
+TEST(Graph, UpdateKeepsTheKindOfMemory) {
+  Stream stream;
+  Ints x(4), y(4);
+  PinnedInts host(4);
+  const auto copy = [&](const int* from, size_t bytes) {
+    cudaGraph_t graph = nullptr;
+    EXPECT_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+    EXPECT_CUDA(cudaMemcpyAsync(x.data(), from, bytes, cudaMemcpyDefault, stream));
+    EXPECT_CUDA(cudaStreamEndCapture(stream, &graph));
+    return graph;
+  };
+  cudaGraph_t from_device = copy(y.data(), 16), shorter = copy(y.data(), 8);
+  cudaGraph_t from_host = copy(host.data(), 16);
+  cudaGraphExec_t executable = nullptr;
+  ASSERT_CUDA(cudaGraphInstantiate(&executable, from_device, 0));
+  cudaGraphExecUpdateResultInfo info;
+  EXPECT_CUDA(cudaGraphExecUpdate(executable, shorter, &info));
+  EXPECT_CUDA_ERROR(cudaGraphExecUpdate(executable, from_host, &info),
+                    cudaErrorGraphExecUpdateFailure);
+  EXPECT_EQ(info.result, cudaGraphExecUpdateErrorParametersChanged);
+  EXPECT_CUDA(cudaGraphExecDestroy(executable));
+  for (cudaGraph_t graph : {from_device, shorter, from_host}) EXPECT_CUDA(cudaGraphDestroy(graph));
 }
 
 TEST(Graph, PrintsItself) {

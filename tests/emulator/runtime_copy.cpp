@@ -1,7 +1,7 @@
 // Copies and fills, with the host's part in them as the real runtime documents it.
 //
-// Pinned host memory is read and written when the copy runs. Pageable memory is taken when the call is
-// made; into pageable memory the call itself waits. cudaMemcpy returns when the source may be
+// Pinned host memory is read and written when the copy runs. Pageable memory is taken when the call
+// is made; into pageable memory the call itself waits. cudaMemcpy returns when the source may be
 // changed and a host destination may be read, which does not mean that device memory is written: a
 // stream that does not wait for the default stream may still see the old bytes.
 #include <cstring>
@@ -75,6 +75,10 @@ void copy(const char* call, CopyWork work, cudaMemcpyKind kind, cudaStream_t han
   const End from = end_of(reinterpret_cast<void*>(work.from),
                           extent(work.from_pitch, work.width, work.height), "the source");
   check_direction(to, from, kind);
+  // Undefined on a real machine, whatever this one makes of it.
+  const bool overlap = work.height == 1 && work.to != work.from &&
+                       work.to < work.from + work.width && work.from < work.to + work.width;
+  require(!overlap, "source and destination of the copy overlap");
   const bool between_hosts = !to.on_device() && !from.on_device();
   const bool takes_now = from.pageable() && !stream->capture;
   if (takes_now && when == When::kNow) finish(stream->last);

@@ -1,12 +1,13 @@
 // Graphs: what a capture left, made ready to launch again and again.
 //
-// A launch queues every node as an operation of its own, so branches run in any order that the edges
-// allow. Nodes keep their kernel arguments and the addresses of their copies as captured.
+// A launch queues every node as an operation of its own, so branches run in any order that the
+// edges allow. Nodes keep their kernel arguments and the addresses of their copies as captured.
 #include <algorithm>
 #include <cstring>
 #include <fstream>
 
 #include "capture.h"
+#include "device_memory.h"
 
 struct CUgraphExec_st {
   struct Node {
@@ -120,6 +121,30 @@ struct Difference {
   cudaGraphNode_t node = nullptr;
 };
 
+bool same_kind_of_memory(u64 one, u64 other) {
+  const DeviceMemory& memory = DeviceMemory::instance();
+  const Allocation *a = memory.find(one), *b = memory.find(other);
+  return !a == !b && (!a || a->kind == b->kind);
+}
+
+// May a node of the executable take these parameters? Rows of one line may change their length.
+bool takes_over(const Work& old, const Work& work) {
+  const auto same_rows = [](const auto& a, const auto& b) {
+    return (a.height == 1 && b.height == 1) || (a.height == b.height && a.width == b.width);
+  };
+  if (const auto* copy = std::get_if<CopyWork>(&work)) {
+    const auto& before = std::get<CopyWork>(old);
+    return same_rows(before, *copy) && same_kind_of_memory(before.to, copy->to) &&
+           same_kind_of_memory(before.from, copy->from);
+  }
+  if (const auto* fill = std::get_if<FillWork>(&work))
+    return same_rows(std::get<FillWork>(old), *fill) &&
+           same_kind_of_memory(std::get<FillWork>(old).to, fill->to);
+  if (const auto* kernel = std::get_if<KernelWork>(&work))
+    return std::get<KernelWork>(old).cooperative == kernel->cooperative;
+  return true;
+}
+
 Difference difference(const CUgraphExec_st& executable, const CUgraph_st& graph) {
   if (executable.nodes.size() != graph.nodes.size())
     return {cudaGraphExecUpdateErrorTopologyChanged, nullptr};
@@ -130,10 +155,7 @@ Difference difference(const CUgraphExec_st& executable, const CUgraph_st& graph)
     std::vector<size_t> after;
     for (cudaGraphNode_t before : node->after) after.push_back(before->index);
     if (after != old.after) return {cudaGraphExecUpdateErrorTopologyChanged, node.get()};
-    const auto* copy = std::get_if<CopyWork>(&node->work);
-    if (copy && std::get<CopyWork>(old.work).height > 1 &&
-        (copy->height != std::get<CopyWork>(old.work).height ||
-         copy->width != std::get<CopyWork>(old.work).width))
+    if (!takes_over(old.work, node->work))
       return {cudaGraphExecUpdateErrorParametersChanged, node.get()};
   }
   return {};

@@ -101,6 +101,14 @@ TEST(Memory, DirectionMustFitThePointers) {
   EXPECT_EQ(a.values(), (std::vector<int>{0, 0, 0, 0}));
 }
 
+TEST(Memory, CopiesMustNotOverlap) {
+  Ints a(std::vector<int>{1, 2, 3, 4});
+  EXPECT_CUDA_ERROR(cudaMemcpy(a.data() + 1, a.data(), 8, cudaMemcpyDeviceToDevice),
+                    cudaErrorInvalidValue);
+  EXPECT_CUDA(cudaMemcpy(a.data() + 2, a.data(), 8, cudaMemcpyDeviceToDevice));
+  EXPECT_EQ(a.values(), (std::vector<int>{1, 2, 1, 2}));
+}
+
 TEST(Memory, RowsOfTwoPitches) {
   // Two rows of three ints, out of rows of four into rows of five.
   Ints a(std::vector<int>{1, 2, 3, 0, 4, 5, 6, 0});

@@ -1,4 +1,5 @@
-// A program as others write them, built with one default stream per thread; loads the library by name.
+// A program as others write them, built with one default stream per thread; loads the library by
+// name.
 #include <cstdio>
 #include <cstdlib>
 

@@ -1,10 +1,10 @@
 // Work that waits on the device, and the order in which it may run.
 //
-// Operations form a graph: each comes after the one before it in its stream and after whatever events,
-// default streams and captured graphs put before it. Nothing runs when it is queued. A synchronising
-// call runs what it waits for and nothing else, so that a result which is read too early is seen to
-// be missing; with full checks the order among unordered operations is random, by the seed, and work
-// that nobody waits for yet may run too.
+// Operations form a graph: each comes after the one before it in its stream and after whatever
+// events, default streams and captured graphs put before it. Nothing runs when it is queued. A
+// synchronising call runs what it waits for and nothing else, so that a result which is read too
+// early is seen to be missing; with full checks the order among unordered operations is random, by
+// the seed, and work that nobody waits for yet may run too.
 #pragma once
 
 #include <cuda_runtime_api.h>

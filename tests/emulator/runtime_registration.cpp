@@ -1,7 +1,7 @@
 // What static constructors of a program register: fat binaries, kernels, variables.
 //
-// A constructor must not fail, so a binary is only looked at when something of it is used; the error
-// comes back from that call, as it does with the real runtime's lazy loading.
+// A constructor must not fail, so a binary is only looked at when something of it is used; the
+// error comes back from that call, as it does with the real runtime's lazy loading.
 #include <cxxabi.h>
 
 #include <cstdlib>
@@ -156,7 +156,8 @@ void** __cudaRegisterFatBinary(void* wrapper) {
 void __cudaRegisterFatBinaryEnd(void**) {}
 
 void __cudaUnregisterFatBinary(void** handle) {
-  // Kernels that were queued by a program that ends, or a plug-in that is closed, are dropped with it.
+  // Kernels that were queued by a program that ends, or a plug-in that is closed, are dropped with
+  // it.
   std::lock_guard lock(runtime().mutex);
   Binary* binary = binary_of(handle);
   runtime().queue.drop();
@@ -203,8 +204,8 @@ void __cudaRegisterManagedVar(void** handle, void** host_pointer, char*, const c
 
 void __cudaRegisterHostVar(void**, const char*, char*, size_t) {}
 
-// Called before a managed variable is first used on the host; newer compilers leave it out, so their
-// managed variables get their address at the first launch.
+// Called before a managed variable is first used on the host; newer compilers leave it out, so
+// their managed variables get their address at the first launch.
 char __cudaInitModule(void** handle) {
   return api("__cudaInitModule", [&] { module_of(*binary_of(handle)); }) == cudaSuccess;
 }

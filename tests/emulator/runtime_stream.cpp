@@ -1,7 +1,8 @@
 // Streams: which work comes after which, and what synchronising with a stream does.
 //
-// Work of the legacy default stream comes after all earlier work of blocking streams, and later work
-// of blocking streams comes after it. Streams made with cudaStreamNonBlocking take no part in that.
+// Work of the legacy default stream comes after all earlier work of blocking streams, and later
+// work of blocking streams comes after it. Streams made with cudaStreamNonBlocking take no part in
+// that.
 #include <algorithm>
 
 #include "device_memory.h"

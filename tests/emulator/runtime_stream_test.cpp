@@ -240,8 +240,8 @@ TEST(Events, QueryAndTime) {
 }
 
 TEST(Streams, CudaMemcpyDoesNotWaitForDeviceMemory) {
-  // Documented, and a trap: pageable memory is staged, and the copy itself is only ordered for streams
-  // that wait for the default stream.
+  // Documented, and a trap: pageable memory is staged, and the copy itself is only ordered for
+  // streams that wait for the default stream.
   Ints device(std::vector<int>{1});
   PinnedInts seen(1, 0);
   EXPECT_CUDA(cudaDeviceSynchronize());

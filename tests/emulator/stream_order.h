@@ -1,9 +1,11 @@
-// Finds work that touches the same bytes from two streams with nothing that orders it (full checks).
+// Finds work that touches the same bytes from two streams with nothing that orders it (full
+// checks).
 //
-// Each operation carries a clock: for every lane (a stream, or a branch of a graph) the last position
-// that is known to be done before it starts. Two operations that touch a byte, one of them writing,
-// must be ordered by their clocks; vector clocks after Lamport and Mattern, as in FastTrack (Flanagan
-// and Freund, PLDI 2009). Memory is kept as ranges that share the same last writer and readers.
+// Each operation carries a clock: for every lane (a stream, or a branch of a graph) the last
+// position that is known to be done before it starts. Two operations that touch a byte, one of them
+// writing, must be ordered by their clocks; vector clocks after Lamport and Mattern, as in
+// FastTrack (Flanagan and Freund, PLDI 2009). Memory is kept as ranges that share the same last
+// writer and readers.
 #pragma once
 
 #include <cstdint>

@@ -40,7 +40,8 @@ TEST(LoadMatrix, OneTwoAndFourMatrices) {
                     {}, count);
       for (u32 m = 0; m < count; ++m)
         for (u32 lane = 0; lane < kLanes; ++lane) {
-          // "each thread receives a fragment of a row": row lane / 4, elements 2 (lane % 4) and next.
+          // "each thread receives a fragment of a row": row lane / 4, elements 2 (lane % 4) and
+          // next.
           const u32 row = lane / 4, column = lane % 4 * 2;
           const u32 expected =
               transpose ? pair(100 * (8 * m + column) + row, 100 * (8 * m + column + 1) + row)
