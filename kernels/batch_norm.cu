@@ -7,8 +7,8 @@
 // each thread follows mean and sum of squared deviations of its rows (Welford 1962), and those of
 // threads, then of chunks, are joined pairwise (Chan, Golub and LeVeque 1979): no cancellation, and
 // one order. They are of x less its first row, and what is lost when the mean becomes a float goes
-// along as a rest: a mean far above the deviation costs no digits. A second kernel joins the chunks,
-// a warp a channel; a third writes y or dx.
+// along as a rest: a mean far above the deviation costs no digits. A second kernel joins the
+// chunks, a warp a channel; a third writes y or dx.
 #include <striate/kernels/batch_norm.h>
 
 #include <algorithm>

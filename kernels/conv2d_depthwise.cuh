@@ -1,5 +1,5 @@
-// What the depthwise kernels share: how threads lie over channels and outputs, and filters in shared
-// memory.
+// What the depthwise kernels share: how threads lie over channels and outputs, and filters in
+// shared memory.
 //
 // Neighbouring threads hold neighbouring channels, so that pixels are read in whole lines; a
 // block's other threads take other outputs. A filter's taps lie side by side in memory, [C, R, S]:

@@ -6,8 +6,8 @@
 // A block takes some rows of outputs, a group of channels, and one row of taps (all nine taps where
 // the window is 3): a thread's sums stay in registers while it walks along its rows. The block's
 // threads over the same channels are added through shared memory, the blocks by a second pass over
-// the workspace [slice, tap, channel], both in a fixed order. Other windows than 3, 5 and 7 take one
-// tap at a time.
+// the workspace [slice, tap, channel], both in a fixed order. Other windows than 3, 5 and 7 take
+// one tap at a time.
 #include <striate/kernels/conv2d_depthwise.cuh>
 #include <striate/kernels/entry.cuh>
 

@@ -214,7 +214,10 @@ def describe(kernel: Kernel) -> dict:
     loop = kernel.main_loop()
     counts = mix(loop)
     loads, stores = (widths(kernel.code, kind) for kind in (GLOBAL_LOADS, GLOBAL_STORES))
-    share = lambda kind: round(100 * counts.get(kind, 0) / len(loop), 1) if loop else 0  # noqa: E731
+
+    def share(kind: str) -> float:
+        return round(100 * counts.get(kind, 0) / max(1, len(loop)), 1)
+
     return {
         "registers": kernel.registers,
         "stack": kernel.stack,

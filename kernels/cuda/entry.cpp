@@ -18,7 +18,8 @@ std::string takes_floats(const Problem& problem, size_t first, size_t last) {
 
 void add_cuda_entry(std::string operation, std::string name,
                     std::function<Prepared(const Problem&)> prepare,
-                    std::function<std::string(const Problem&)> declines, double efficiency, bool gates) {
+                    std::function<std::string(const Problem&)> declines, double efficiency,
+                    bool gates) {
   Entry entry;
   entry.operation = std::move(operation);
   entry.name = std::move(name);

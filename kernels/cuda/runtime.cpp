@@ -1,4 +1,5 @@
-// The runtime's functions as hidden trampolines, filled from the library that core/plugin.cpp chose.
+// The runtime's functions as hidden trampolines, filled from the library that core/plugin.cpp
+// chose.
 //
 // The plug-in is linked with no runtime of its own. A function here jumps through its slot of a
 // table, whatever its parameters; the table is filled by a constructor that runs before those of
