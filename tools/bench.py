@@ -7,7 +7,6 @@ ratios of one run, never its absolute times. No peer is ever installed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -19,8 +18,9 @@ import time
 from pathlib import Path
 
 WORKERS = Path(__file__).resolve().parent / "bench_workers"
-sys.path.insert(0, str(WORKERS))
+sys.path[:0] = [str(WORKERS), str(WORKERS.parent)]
 
+import command_options  # noqa: E402
 from workloads import THREADS, WORKLOADS, Workload  # noqa: E402
 
 PEERS = {
@@ -214,28 +214,20 @@ def processor() -> str:
     return platform.machine()
 
 
-def listed(known):
-    """Make a parser of comma-separated names."""
-
-    def parse(text: str) -> list[str]:
-        names = [name for name in text.split(",") if name]
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"'{name}' is none of {', '.join(known)}")
-        return names
-
-    return parse
+def known(names: list[str] | None, all_names, parser) -> list[str]:
+    """Return the names asked for, all where none are."""
+    for name in names or []:
+        if name not in all_names:
+            parser.error(f"'{name}' is none of {', '.join(all_names)}")
+    return names or list(all_names)
 
 
 def main() -> int:
     """Run the workloads and return the exit code: 1 when nothing of ours could be measured."""
-    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__.split("\n")[0])
-    parser.add_argument("--workloads", type=listed(WORKLOADS), default=list(WORKLOADS))
-    parser.add_argument("--peers", type=listed(PEERS), default=list(PEERS))
-    parser.add_argument("--peer-python", default=sys.executable, help="Python that has the peers")
-    parser.add_argument("--rounds", type=int, default=FEWEST_ROUNDS, help="turns, 5 or more")
-    parser.add_argument("--json", type=Path, help="file for the rows")
+    parser = command_options.parser("bench")
     options = parser.parse_args()
+    options.workloads = known(options.workloads, WORKLOADS, parser)
+    options.peers = known(options.peers, PEERS, parser)
     if not shutil.which(options.peer_python):
         parser.error(f"there is no {options.peer_python}")
     options.rounds = max(options.rounds, FEWEST_ROUNDS)

@@ -6,7 +6,6 @@ library. What can be had without root is had so; what cannot is installed as roo
 
 from __future__ import annotations
 
-import argparse
 import ast
 import contextlib
 import fcntl
@@ -19,6 +18,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import command_options
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -327,23 +328,14 @@ EMULATED = ("train_emulated", "kernel-report")
 def main() -> int:
     """Set up, then run tools/NAME.py with the Python of .venv/: environment.py NAME [option...]."""
     name = sys.argv[1]
-    parser = argparse.ArgumentParser(prog=f"./tools/{name}", add_help=name == "quickstart")
-    parser.add_argument("--no-apt", action="store_true", help="never install a system package")
-    if name == "quickstart":
-        parser.description = "Set striate up, train a small CNN on Fashion-MNIST, save it."
-        parser.add_argument("--seed", type=int, default=0, help="of weights and order (default 0)")
-        parser.add_argument("--out", default="quickstart", help="folder for what it makes")
-        options = parser.parse_args(sys.argv[2:])
-        rest = ["--seed", str(options.seed), "--out", options.out]
-    else:
-        options, rest = parser.parse_known_args(sys.argv[2:])
+    options = command_options.parser(name).parse_args(sys.argv[2:])
     set_up(options.no_apt)
     variables = environment()
     if name in EMULATED:
         build_cuda()
         variables.setdefault("STRIATE_CUDART", str(EMULATOR))
     script = ROOT / "tools" / f"{name.replace('-', '_')}.py"
-    code = subprocess.call([str(PYTHON), str(script), *rest], env=variables)
+    code = subprocess.call([str(PYTHON), str(script), *sys.argv[2:]], env=variables)
     return 128 - code if code < 0 else code
 
 

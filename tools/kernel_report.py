@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
+import command_options
 import cubins
 import kernel_rules
 import machine_code
@@ -71,11 +73,16 @@ def print_rows(rows: list[dict]) -> None:
 def report_network(options: argparse.Namespace) -> int:
     """Print and write the estimate of a network's step; return 1 for too small grids or shares."""
     import network_report
+    import striate as st
 
     kernels = []  # the shares of their main loops, for the estimates
     if options.dtype == "float32":
         kernels = collect(options.build.resolve(), ["sm_80"], "^(conv2d|matmul)")
-    found = network_report.report(options.network, options.batch, options.dtype, kernels)
+    try:
+        found = network_report.report(options.network, options.batch, options.dtype, kernels)
+    except st.Error as error:
+        print(error, file=sys.stderr)
+        return 2
     network_report.print_report(found)
     violated = found["violations"] = network_report.violations(found)
     for text in violated:
@@ -86,18 +93,9 @@ def report_network(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="./tools/kernel-report",
-                                     description=__doc__.split("\n")[0])  # fmt: skip
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--arch", default="sm_80,sm_90", help="architectures (default sm_80,sm_90)")
-    parser.add_argument("--update", action="store_true", help="record what is there now")
-    parser.add_argument("--quiet", action="store_true", help="print only what is violated")
-    parser.add_argument("--network", help="estimate its training step instead, from limits")
-    parser.add_argument("--batch", type=int, default=32, help="of the step (default 32)")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "float16", "bfloat16"],
-                        help="of the network's values (default float32)")  # fmt: skip
-    parser.add_argument("--build", type=Path, default=BUILD, help=argparse.SUPPRESS)
+    parser = command_options.parser("kernel-report")
     options = parser.parse_args()
+    options.build = options.build or BUILD
     archs = options.arch.split(",")
     unknown = [arch for arch in archs if arch not in MULTIPROCESSORS]
     if unknown:

@@ -5,12 +5,11 @@ tools/quickstart sets everything up and then runs this file.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 import time
-from pathlib import Path
 
+import command_options
 import striate as st
 
 EPOCHS = 5
@@ -19,10 +18,7 @@ BATCH_SIZE = 64
 
 def main() -> int:
     """Run the stages in order and return the exit code: 0 good, 1 a check failed, 3 no data."""
-    parser = argparse.ArgumentParser(prog="tools/quickstart", description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="of weights and order (default 0)")
-    parser.add_argument("--out", type=Path, default=Path("quickstart"), help="folder for the files")
-    options = parser.parse_args()
+    options = command_options.parser("quickstart").parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
 
     stage = Stage("data")

@@ -10,8 +10,8 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 
+import command_options
 import striate as st
 from tqdm import tqdm
 
@@ -25,50 +25,44 @@ def pictures(count: int):
     return (scale(x), y.astype("int64")), (scale(u[:count]), v[:count].astype("int64"))
 
 
-def train(steps: int, seed: int, rate: float, device: str, tested: int) -> dict:
+def train(options: argparse.Namespace) -> dict:
     """Train and return the losses, the accuracy on test pictures and what a step was made of."""
-    (x, y), (u, v) = pictures(tested)
-    st.seed(seed)
+    (x, y), (u, v) = pictures(options.test_pictures)
+    st.seed(options.seed)
     model = st.zoo.lenet()
     model.compile(
-        st.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy", ["accuracy"], device=device
+        st.SGD(options.rate, momentum=0.9),
+        "sparse_categorical_crossentropy",
+        ["accuracy"],
+        device=options.device,
     )
     train_step, losses = model.train_step(), []
     start = time.monotonic()
-    for step in tqdm(range(steps), unit="step", disable=None):
+    for step in tqdm(range(options.steps), unit="step", disable=None):
         first = step * BATCH % (len(x) - BATCH + 1)
         losses.append(float(train_step(x[first : first + BATCH], y[first : first + BATCH])))
     seconds = time.monotonic() - start
     correct = model.predict(u, batch_size=200).argmax(axis=-1) == v
     return {
         "striate": st.__version__,
-        "device": st._striate.describe_device(device),
-        "steps": steps,
+        "device": st._striate.describe_device(options.device),
+        "steps": options.steps,
         "losses": losses,
-        "seconds_per_step": seconds / steps,
+        "seconds_per_step": seconds / options.steps,
         "graph_nodes": model.graph_nodes(BATCH, "train"),
-        "test_pictures": tested,
+        "test_pictures": options.test_pictures,
         "accuracy": float(correct.mean()),
     }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="./tools/train_emulated",
-        description='Train LeNet on Fashion-MNIST on device "cuda" without a GPU.',
-    )
-    parser.add_argument("--steps", type=int, default=300, help="batches of 64 (default 300)")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights (default 0)")
-    parser.add_argument("--rate", type=float, default=0.03, help="of learning (default 0.03)")
-    parser.add_argument("--device", default="cuda", help='"cuda" or, to compare, "cpu"')
-    parser.add_argument("--test-pictures", type=int, default=1000, help="for the accuracy (1000)")
-    parser.add_argument("--json", type=Path, help="file for the losses and the rest")
-    options = parser.parse_args()
-    if options.steps < 1:
-        parser.error(f"--steps must be >= 1, got {options.steps}")
-    if not 1 <= options.test_pictures <= 10_000:
-        parser.error(f"--test-pictures must be from 1 to 10000, got {options.test_pictures}")
-    result = train(options.steps, options.seed, options.rate, options.device, options.test_pictures)
+    options = command_options.parser("train_emulated").parse_args()
+    options.test_pictures = min(options.test_pictures, 10_000)
+    try:
+        result = train(options)
+    except st.Error as error:
+        print(error, file=sys.stderr)
+        return 2
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     print(f"device {result['device']}; one step is {result['graph_nodes']} graph nodes")

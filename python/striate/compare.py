@@ -14,6 +14,7 @@ from pathlib import Path
 import striate as st
 from striate import _striate
 from striate.atomic import replacing
+from striate.compare_options import add_options
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 TRANSCENDENTAL = ("softmax", "entropy", "sigmoid", "tanh", "exp", "log", "power")
@@ -101,13 +102,7 @@ def print_rows(rows: list[dict]) -> None:
 
 def main(arguments: list[str] | None = None, program: str = "tools/compare") -> int:
     """Compare, write and print; return 0, 1 when an error limit is exceeded, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog=program, description=__doc__.split("\n")[0])
-    parser.add_argument("--network", required=True, help="a name from the zoo, or a file")
-    parser.add_argument("--batch", type=int, default=2, help="samples in a step (default 2)")
-    parser.add_argument("--device", default="cpu", help="whose kernels (default cpu)")
-    parser.add_argument("--only", default="", help="entries, operations or layers: a,b")
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--plot", type=Path, help="picture to draw (needs matplotlib)")
+    parser = add_options(argparse.ArgumentParser(prog=program))
     options = parser.parse_args(arguments)
     only = tuple(name for name in options.only.split(",") if name)
 
