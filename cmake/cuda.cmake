@@ -31,7 +31,7 @@ if(NOT CMAKE_CUDA_COMPILER OR CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13.0)
   return()
 endif()
 
-# Machine code for each architecture, and PTX of the first one for all newer devices.
+# Machine code for each architecture, and PTX of the first one, and of 90, for newer devices.
 set(code_options "")
 list(GET STRIATE_CUDA_ARCHITECTURES 0 first_architecture)
 foreach(number ${STRIATE_CUDA_ARCHITECTURES})

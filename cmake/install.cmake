@@ -10,8 +10,8 @@ if(STRIATE_PRIVATE_DNNL)
 endif()
 foreach(folder core kernels layers)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/striate
-          FILES_MATCHING PATTERN *.h PATTERN vendor EXCLUDE PATTERN simd EXCLUDE PATTERN avx2 EXCLUDE
-          PATTERN avx512 EXCLUDE)
+          FILES_MATCHING PATTERN *.h PATTERN vendor EXCLUDE PATTERN simd EXCLUDE
+          PATTERN avx2 EXCLUDE PATTERN avx512 EXCLUDE)
 endforeach()
 install(FILES ${STRIATE_INCLUDE}/striate/version.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/striate)
 if(EXISTS ${PROJECT_SOURCE_DIR}/striate.h)

@@ -82,8 +82,8 @@ Plugin load() {
 }  // namespace
 
 const Plugin& cuda_plugin() {
-  static const Plugin plugin = load();
-  return plugin;
+  static const auto* plugin = new Plugin(load());  // as long as the process
+  return *plugin;
 }
 
 void* cuda_runtime_handle() { return runtime_handle; }

@@ -37,6 +37,7 @@ __device__ inline float number_at(const void* values, DType dtype, int64_t i) {
 
 /// True when element `i` is not zero, as NaN is not.
 __device__ inline bool is_not_zero(const void* values, DType dtype, int64_t i) {
+  if (dtype == DType::kF64) return static_cast<const double*>(values)[i] != 0;  // 1e-60 is not
   return number_at(values, dtype, i) != 0;
 }
 

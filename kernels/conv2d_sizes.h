@@ -16,8 +16,11 @@ inline void check_sizes(const Conv2dShape& s) {
   const int64_t rows = (s.H + s.top + s.bottom + s.R * s.dilation_h) / 8 + 1;
   const int64_t filters = (s.K / s.groups) * s.R * s.S;
   const int64_t sizes[] = {rows * (s.W + s.left + s.right + s.S * s.dilation_w) * s.C,
-                           s.P / 8 * s.Q * s.K, s.P * s.stride_h, s.Q * s.stride_w,
-                           filters / 8 * (s.C / s.groups)};
+                           (s.P / 8 + 1) * s.Q * s.K,
+                           s.P * s.stride_h,
+                           s.Q * s.stride_w,
+                           (filters / 8 + 1) * (s.C / s.groups),
+                           s.R * s.S * (s.C / s.groups)};
   for (const int64_t size : sizes)
     if (size >= kLimit)
       throw KernelError("CUDA convolutions take pictures and filters of fewer than 2^31 elements",

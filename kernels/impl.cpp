@@ -7,18 +7,20 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <shared_mutex>
 
 namespace striate::kernels {
 namespace {
 
 struct Lists {
+  std::shared_mutex mutex;  // a plug-in adds its entries while others look theirs up
   std::map<std::string, std::vector<std::unique_ptr<Entry>>> entries;
   std::map<std::string, std::function<Cost(const Problem&)>> costs;
 };
 
 Lists& lists() {
-  static Lists all;
-  return all;
+  static auto* all = new Lists;  // as long as the process, like the kernels made from it
+  return *all;
 }
 
 struct Forced {
@@ -93,10 +95,12 @@ void apply_gate(const Problem& problem, const Arguments& arguments) {
 
 Register::Register(Entry entry) {
   const std::string operation = entry.operation;
+  const std::unique_lock lock(lists().mutex);
   lists().entries[operation].push_back(std::make_unique<Entry>(std::move(entry)));
 }
 
 RegisterCost::RegisterCost(const std::string& operation, std::function<Cost(const Problem&)> cost) {
+  const std::unique_lock lock(lists().mutex);
   lists().costs[operation] = std::move(cost);
 }
 
@@ -121,8 +125,11 @@ Entry reference_entry(std::string operation,
 }
 
 Cost cost_of(const Problem& problem) {
-  const auto found = lists().costs.find(problem.operation);
-  if (found != lists().costs.end()) return found->second(problem);
+  {
+    const std::shared_lock lock(lists().mutex);
+    const auto found = lists().costs.find(problem.operation);
+    if (found != lists().costs.end()) return found->second(problem);
+  }
   Cost cost;
   for (const auto* values : {&problem.inputs, &problem.outputs})
     for (const auto& v : *values)
@@ -142,6 +149,7 @@ double roofline_seconds(const Problem& problem) {
 
 std::vector<const Entry*> entries(const std::string& operation, DeviceType device) {
   std::vector<const Entry*> found;
+  const std::shared_lock lock(lists().mutex);
   const auto list = lists().entries.find(operation);
   if (list == lists().entries.end()) return found;
   for (const auto& entry : list->second)

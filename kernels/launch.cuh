@@ -33,6 +33,7 @@ void check_launch(cudaError_t status, const char* name, const Grid& grid);
 /// Throw KernelError when the grid is beyond the device's limits.
 void check_grid(const char* name, const Grid& grid);
 
+#if defined(__CUDACC__)
 /// Launch `kernel` on `stream`; a grid without blocks is nothing to do. Throws KernelError.
 template <class... Parameters, class... Values>
 void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, void* stream,
@@ -44,13 +45,12 @@ void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, v
                                       cudaFuncAttributeMaxDynamicSharedMemorySize,
                                       static_cast<int>(grid.shared)),
                  name, grid);
-#if defined(__CUDACC__)
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
                     static_cast<unsigned>(grid.z));
   kernel<<<blocks, dim3(static_cast<unsigned>(grid.threads)), grid.shared,
            static_cast<cudaStream_t>(stream)>>>(static_cast<Parameters>(values)...);
-#endif
   check_launch(cudaGetLastError(), name, grid);
 }
+#endif
 
 }  // namespace striate::cuda

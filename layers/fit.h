@@ -48,7 +48,7 @@ struct FitProgress {
 };
 
 /// How `Model::fit` goes through the data.
-///   model.fit({x}, {y}, {.batch_size = 64, .epochs = 4, .validation_x = {vx}, .validation_y = {vy}})
+///   model.fit({x}, {y}, {.epochs = 4, .validation_x = {vx}, .validation_y = {vy}})
 struct FitOptions {
   int64_t batch_size = 32;  // a last smaller batch is trained on too
   int epochs = 1;

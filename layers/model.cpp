@@ -441,10 +441,13 @@ Model Sequential(const std::vector<Layer>& layers, const std::string& name) {
   return Model({input}, {x}, name);
 }
 
-Predictor::Predictor(const Model& model) : model_(model), arena_(std::make_shared<Arena>()) {}
+Predictor::Predictor(const Model& model)
+    : model_(model), arena_(std::make_shared<Arena>(model.state_->device)) {}
 
 std::vector<Tensor> Predictor::operator()(const std::vector<Tensor>& x) {
-  auto& program = programs_[key_of("predict", types_of(x), {})];
+  const std::string key = key_of("predict", types_of(x), {});
+  if (programs_.size() == kMaxPrograms && !programs_.count(key)) programs_.clear();
+  auto& program = programs_[key];
   if (!program) program = model_.build("predict", types_of(x), {}, arena_);
   return program->run(x);
 }

@@ -16,8 +16,8 @@ std::string key_of(const kernels::Problem& problem);
 /// False for what moves data, is compiled away, or changes the weights: it is not measured.
 bool is_measured(const std::string& operation);
 
-/// Draw dense inputs that are good for the operation, the same at each call; null for those that are
-/// left out or give only a shape.
+/// Draw dense inputs that are good for the operation, the same at each call; null for those that
+/// are left out or give only a shape.
 std::vector<std::shared_ptr<Buffer>> draw_inputs(const kernels::Problem& problem);
 
 /// An entry prepared for a problem.

@@ -14,7 +14,8 @@ constexpr double kHopeless = 4;    // times slower than the best in its first ru
 std::string measure(const kernels::Problem& problem) {
   std::vector<const kernels::Entry*> accepting;
   for (const kernels::Entry* entry : kernels::entries(problem.operation, problem.device.type))
-    if (entry->declines(problem).empty() && entry->name != "reference") accepting.push_back(entry);
+    if (kernels::refusal(*entry, problem).empty() && entry->name != "reference")
+      accepting.push_back(entry);
   if (accepting.size() < 2) return "";
   const auto inputs = draw_inputs(problem);
   std::string name;
@@ -41,9 +42,10 @@ kernels::Preferred quickest(const kernels::Problem& problem) {
   static std::mutex mutex;
   static auto* measured = new std::map<std::string, std::string>;  // as long as the process
   const std::lock_guard<std::mutex> lock(mutex);
-  const auto [place, is_new] = measured->try_emplace(key_of(problem));
-  if (is_new) place->second = measure(problem);
-  return {place->second, "measured to be the quickest"};
+  const std::string key = key_of(problem);
+  auto found = measured->find(key);
+  if (found == measured->end()) found = measured->emplace(key, measure(problem)).first;
+  return {found->second, "measured to be the quickest"};
 }
 
 }  // namespace striate

@@ -27,7 +27,7 @@ std::vector<Fused> convolutions() {
           {{1, 7, 5, 3}, {5, 2, 3, 3}, {1, 6, 3, 5}, {}}};
 }
 
-/// Where the reference has NaN every entry has it; with -infinity none makes a finite number but 0.
+/// Where the reference has NaN every entry has it, and -infinity beside it does no harm.
 void check_bad_values(const Case& c) {
   std::vector<Values> inputs = draw_inputs(c);
   inputs[0][inputs[0].size() / 2] = std::nan("");

@@ -140,3 +140,18 @@ def test_program_places_gradients_in_one_region():
 def test_a_registered_function_does_not_disturb_the_end_of_the_process():
     code = "import striate as st; st.register('late')(lambda targets, output: output)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_reshaped_weight_is_read_as_it_lies():
+    st.seed(1)
+    x = st.Input((8, 8, 16))
+    layer = st.Dense(16 * 9, use_bias=False)
+    layer(st.Input((16,)))  # makes the weight [16, 144]
+    (weight,) = layer.weights
+    filters = st.ops.reshape(weight.symbol(), shape=(16, 3, 3, 16))
+    y = st.ops.conv2d(x, filters, padding="same")
+    loss = st.ops.reduce_mean(st.ops.square(y))
+    program = st.Program([x], [loss], [(st.SGD(0.1), loss, [weight])])
+    data = np.random.default_rng(0).standard_normal((4, 8, 8, 16)).astype("float32")
+    losses = [float(program(data)[0].numpy()) for _ in range(3)]
+    assert losses[2] < losses[1] < losses[0]

@@ -8,11 +8,17 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 namespace striate::cuda {
 namespace {
+
+/// Forget the error of a call whose caller can do nothing about it, lest the next launch reports it.
+void forget(cudaError_t status) {
+  if (status != cudaSuccess) cudaGetLastError();
+}
 
 class Graph : public Recording {
  public:
@@ -21,11 +27,11 @@ class Graph : public Recording {
     const cudaError_t counted = cudaGraphGetNodes(graph, nullptr, &count);
     nodes_ = static_cast<int>(count);
     const cudaError_t made = cudaGraphInstantiate(&executable_, graph, 0);
-    cudaGraphDestroy(graph);
+    forget(cudaGraphDestroy(graph));
     check(counted, "a graph's nodes could not be counted");
     check(made, "a recorded step could not be made a graph");
   }
-  ~Graph() override { cudaGraphExecDestroy(executable_); }
+  ~Graph() override { forget(cudaGraphExecDestroy(executable_)); }
   void replay() override {
     check(cudaGraphLaunch(executable_, stream_), "a recorded step could not be launched");
   }
@@ -39,20 +45,24 @@ class Graph : public Recording {
 
 /// One device: its stream is made, and its pool told to keep what is freed, when it is first used.
 struct DeviceState {
+  std::once_flag made;
   cudaStream_t stream = nullptr;
-  cudaDeviceProp properties;
 };
+
+/// The stream that this thread records a step on. It is none that others use: what they give the
+/// device meanwhile is not of the step.
+thread_local cudaStream_t recording_stream = nullptr;
 
 class CudaBackend : public Backend {
  public:
   CudaBackend() {
     int count = 0;
     if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
-    devices_.resize(static_cast<size_t>(count));
+    devices_ = std::vector<DeviceState>(static_cast<size_t>(count));
   }
 
   int count() const override { return static_cast<int>(devices_.size()); }
-  void* stream(int index) override { return use(index).stream; }
+  void* stream(int index) override { return current(index); }
 
   void* allocate(size_t bytes, int index) override {
     void* data = nullptr;
@@ -70,7 +80,7 @@ class CudaBackend : public Backend {
   }
 
   void release(void* data, size_t, int index) noexcept override {
-    cudaFreeAsync(data, devices_[static_cast<size_t>(index)].stream);
+    forget(cudaFreeAsync(data, devices_[static_cast<size_t>(index)].stream));
   }
 
   void copy_to_host(void* host, const void* data, size_t bytes, int index) override {
@@ -99,7 +109,7 @@ class CudaBackend : public Backend {
     throw OutOfMemoryError("the host has no room for staging memory",
                            std::to_string(bytes) + " bytes asked");
   }
-  void release_staging(void* data, int) noexcept override { cudaFreeHost(data); }
+  void release_staging(void* data, int) noexcept override { forget(cudaFreeHost(data)); }
 
   void wait(int index) override {
     check(cudaStreamSynchronize(use(index).stream), "work on the GPU failed");
@@ -109,17 +119,24 @@ class CudaBackend : public Backend {
     const char* graphs = std::getenv("STRIATE_CUDA_GRAPHS");  // 0: launch one by one, to compare
     if (graphs && std::string(graphs) == "0") return nullptr;
     const cudaStream_t stream = use(index).stream;
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
+    cudaStream_t own = nullptr;
+    check(cudaStreamCreateWithFlags(&own, cudaStreamNonBlocking), "a stream could not be made");
+    const std::unique_ptr<CUstream_st, void (*)(cudaStream_t)> owner(
+        own, [](cudaStream_t made) { forget(cudaStreamDestroy(made)); });
+    check(cudaStreamBeginCapture(own, cudaStreamCaptureModeThreadLocal),
           "a step could not be recorded");
     cudaGraph_t graph = nullptr;
+    recording_stream = own;
     try {
       work();
     } catch (...) {
-      if (cudaStreamEndCapture(stream, &graph) == cudaSuccess) cudaGraphDestroy(graph);
+      recording_stream = nullptr;
+      if (cudaStreamEndCapture(own, &graph) == cudaSuccess) forget(cudaGraphDestroy(graph));
       cudaGetLastError();
       throw;
     }
-    check(cudaStreamEndCapture(stream, &graph), "a step could not be recorded");
+    recording_stream = nullptr;
+    check(cudaStreamEndCapture(own, &graph), "a step could not be recorded");
     return std::make_unique<Graph>(graph, stream);
   }
 
@@ -134,9 +151,14 @@ class CudaBackend : public Backend {
   DeviceState& use(int index) {
     DeviceState& state = devices_[static_cast<size_t>(index)];
     check(cudaSetDevice(index), "the GPU could not be chosen");
-    if (state.stream) return state;
-    check(cudaGetDeviceProperties(&state.properties, index), "the GPU could not be asked");
-    if (state.properties.major * 10 + state.properties.minor < 75)
+    std::call_once(state.made, [&] { make(state, index); });
+    return state;
+  }
+
+  void make(DeviceState& state, int index) {
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, index), "the GPU could not be asked");
+    if (properties.major * 10 + properties.minor < 75)
       throw DeviceError("CUDA devices need compute capability 7.5 or more", describe(index),
                         "Use device 'cpu', which works everywhere");
     cudaMemPool_t pool;
@@ -146,19 +168,24 @@ class CudaBackend : public Backend {
           "the GPU's memory pool could not be set");
     check(cudaStreamCreateWithFlags(&state.stream, cudaStreamNonBlocking),
           "a stream could not be made");
-    return state;
+  }
+
+  /// Return the stream that work of this thread goes to.
+  cudaStream_t current(int index) {
+    const cudaStream_t usual = use(index).stream;
+    return recording_stream ? recording_stream : usual;
   }
 
   void transfer(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, int index) {
-    if (bytes) check(cudaMemcpyAsync(to, from, bytes, kind, use(index).stream), "a copy failed");
+    if (bytes) check(cudaMemcpyAsync(to, from, bytes, kind, current(index)), "a copy failed");
   }
 
   std::vector<DeviceState> devices_;
 };
 
 const bool registered = [] {
-  static CudaBackend backend;
-  register_backend(DeviceType::kCuda, &backend);
+  static auto* backend = new CudaBackend;  // as long as the process: buffers are freed at its end
+  register_backend(DeviceType::kCuda, backend);
   return true;
 }();
 

@@ -1,4 +1,5 @@
 #include <cuda_runtime_api.h>
+#include <striate/kernels/cuda/status.h>
 #include <striate/kernels/impl.h>
 
 #include <string>
@@ -17,7 +18,8 @@ std::string declines_tensors(const Problem& problem) {
       return "takes values of one type";
   }
   int major = 0;
-  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, problem.device.index);
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, problem.device.index),
+        "the GPU could not be asked");
   return major < 8 ? "needs a device of compute capability 8.0 or newer" : "";
 }
 

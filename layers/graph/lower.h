@@ -47,8 +47,8 @@ LoweredGraph lower(const std::vector<Value>& inputs, const std::vector<Type>& ty
 /// Recompute `order`: all nodes that outputs, state and updates need.
 void schedule(LoweredGraph& graph);
 
-/// Merge neighbours where a kernel of the device does both: conv + activation, batch norm + residual
-/// + relu, batch norm into the convolution before it (inference), an activation's gradient into the
+/// Merge neighbours where a kernel of the device does both: conv + activation, batch norm +
+/// residual + relu, batch norm into the convolution before it (inference), an activation's gradient into the
 /// operation before it, a dense layer's two weight gradients.
 void fuse(LoweredGraph& graph, Device device, bool training);
 

@@ -236,7 +236,9 @@ class Planner {
     for (int index : versions)
       if (same_bytes(value(index).layout, layout, wanted_value.shape())) return index;
     PlanValue& first = value(versions[0]);
-    if (first.place == Place::kVariable && options_.training && !consumed_.count(versions[0]) &&
+    const bool is_view = first.root != versions[0];  // of the variable, which others know as it is
+    if (first.place == Place::kVariable && !is_view && options_.training &&
+        !consumed_.count(versions[0]) &&
         !plan_.variables[static_cast<size_t>(first.number)]->pinned()) {
       first.layout = layout;
       first.bytes = bytes_of(first.type, layout);

@@ -45,6 +45,9 @@ Program::Program(std::vector<Value> inputs, std::vector<Type> input_types,
   if (inputs_.size() != input_types_.size())
     throw ShapeError("a program takes " + std::to_string(inputs_.size()) + " inputs",
                      std::to_string(input_types_.size()));
+  if (!(arena_->device() == options_.device))
+    throw DeviceError("a program and its arena must be on one device",
+                      arena_->device().to_string() + " and " + options_.device.to_string());
   compile();
 }
 
@@ -130,9 +133,10 @@ void Program::reserve_memory() {
   if (on_device() && !staging_)
     staging_ = std::make_unique<Staging>(options_.device, input_types_, output_types());
   if (kept_state_.size() == shard_state_.size()) return;
+  std::vector<std::shared_ptr<Buffer>> kept;  // all or none: there may be no room for the last
   for (size_t index : shard_state_)
-    kept_state_.push_back(
-        Buffer::allocate(plan_.variables[index]->storage()->bytes(), options_.device));
+    kept.push_back(Buffer::allocate(plan_.variables[index]->storage()->bytes(), options_.device));
+  kept_state_ = std::move(kept);
 }
 
 /// Copy within the program's device.
@@ -217,9 +221,9 @@ void Program::run_prologue() {
     same = seen_versions_[i] == plan_.variables[i]->version();
   if (same) return;
   seen_versions_.clear();
-  for (const auto& variable : plan_.variables) seen_versions_.push_back(variable->version());
   bind(plan_.prologue, bound_prologue_);
   run_steps(plan_.prologue, 0, plan_.prologue.size());
+  for (const auto& variable : plan_.variables) seen_versions_.push_back(variable->version());
 }
 
 void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
@@ -233,6 +237,12 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
       throw ShapeError("the program is compiled for " + input_types_[i].shape.to_string() + " " +
                            name_of(input_types_[i].dtype),
                        inputs[i].shape().to_string() + " " + name_of(inputs[i].dtype()));
+  for (const auto* tensors : {&inputs, &outputs})
+    for (const Tensor& tensor : *tensors)
+      if (tensor.device().type != DeviceType::kCpu && !(tensor.device() == options_.device))
+        throw DeviceError("the program runs on " + options_.device.to_string(),
+                          "a tensor on " + tensor.device().to_string(),
+                          "Copy it there, or to the CPU, with to(device)");
   check_labels(inputs, samples);
   if (checks_losses()) check_inputs(inputs, block.step, samples);
   if (is_stale()) compile();
@@ -364,6 +374,8 @@ Program::Memory Program::memory() const {
                    static_cast<size_t>(std::bit_width(static_cast<unsigned>(options_.shards)));
   memory.gradients = plan_.gradient_bytes;
   memory.persistent = plan_.persistent_bytes;
+  if (on_device()) memory.persistent += Staging::bytes(input_types_, output_types());
+  for (size_t index : shard_state_) memory.persistent += plan_.variables[index]->storage()->bytes();
   for (const PlanValue& value : plan_.values)
     if (value.place == Place::kVariable && value.root == &value - plan_.values.data()) {
       const auto& variable = plan_.variables[static_cast<size_t>(value.number)];

@@ -21,6 +21,7 @@ class Arena {
   void reserve(size_t bytes);
   char* data() const { return buffer_ ? static_cast<char*>(buffer_->data()) : nullptr; }
   size_t bytes() const { return buffer_ ? buffer_->bytes() : 0; }
+  Device device() const { return device_; }
 
  private:
   Device device_;
@@ -35,8 +36,8 @@ class Program {
   Program(std::vector<Value> inputs, std::vector<Type> input_types, std::vector<Value> outputs,
           std::vector<Update> updates, ProgramOptions options, std::shared_ptr<Arena> arena = {});
 
-  /// Run once. `inputs` and `outputs` are dense tensors of the types compiled for, on the host or on
-  /// the device. On a device a step is recorded at the first run, and given to it as one piece.
+  /// Run once. `inputs` and `outputs` are dense tensors of the types compiled for, on the CPU or on
+  /// the program's device. On a device a step is recorded at the first run, and given to it as one piece.
   /// With `shards` > 1 the inputs hold the rows of all shards one after another; outputs that have
   /// rows too are filled likewise, the others are summed by the tree.
   /// `samples` are the numbers of the rows in their data set, by which errors name them.
@@ -60,7 +61,8 @@ class Program {
   struct Memory {
     size_t planned = 0;  // of the arena, before anything runs
     size_t used = 0;     // of the arena, up to the last byte that a kernel is given
-    size_t weights = 0, state = 0, gradients = 0, persistent = 0;
+    size_t weights = 0, state = 0, gradients = 0;
+    size_t persistent = 0;  // folded weights, copies of inputs and outputs, kept statistics
   };
   /// Return the bytes needed; the arena itself is had at the first run.
   Memory memory() const;
@@ -74,7 +76,6 @@ class Program {
 
  private:
   void compile();
-  void bind();
   void run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end);
   void run_prologue();
   void reserve_memory();

@@ -11,13 +11,22 @@ size_t bytes_of(const Type& type) {
   return static_cast<size_t>(type.shape.elements()) * size_of(type.dtype);
 }
 
+size_t rounded(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 }  // namespace
+
+size_t Staging::bytes(const std::vector<Type>& inputs, const std::vector<Type>& outputs) {
+  size_t total = rounded(sizeof(StepBlock));
+  for (const auto* types : {&inputs, &outputs})
+    for (const Type& type : *types) total += rounded(bytes_of(type));
+  return total;
+}
 
 Staging::Staging(Device device, const std::vector<Type>& inputs, const std::vector<Type>& outputs)
     : device_(device) {
   const auto take = [&](size_t bytes) {
     const size_t begin = end_;
-    end_ = (end_ + bytes + kAlignment - 1) / kAlignment * kAlignment;
+    end_ += rounded(bytes);
     return begin;
   };
   for (const Type& type : inputs) inputs_.push_back(take(bytes_of(type)));

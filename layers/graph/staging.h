@@ -15,6 +15,8 @@ namespace striate {
 /// block and outputs back.
 class Staging {
  public:
+  /// Return the bytes that a staging of such types has on the device, and as many on the host.
+  static size_t bytes(const std::vector<Type>& inputs, const std::vector<Type>& outputs);
   /// Throws OutOfMemoryError.
   Staging(Device device, const std::vector<Type>& inputs, const std::vector<Type>& outputs);
   ~Staging();

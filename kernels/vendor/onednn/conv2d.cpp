@@ -216,7 +216,8 @@ Prepared prepare_backward_weight(const Problem& problem) {
 }
 
 std::string declines(const Problem& problem) {
-  const std::string reason = onednn::declines_by_type(problem);
+  std::string reason = onednn::declines_activation(problem.get<Conv2dOptions>().activation);
+  if (reason.empty()) reason = onednn::declines_by_type(problem);
   return reason.empty() && !conv2d_shape(problem).macs() ? "there is nothing to sum" : reason;
 }
 

@@ -43,7 +43,8 @@ Prepared prepare_matmul(const Problem& problem) {
 
 std::string declines(const Problem& problem) {
   if (problem.get<MatmulOptions>().column_sums) return "makes no column sums";
-  return onednn::declines_by_type(problem);
+  const std::string reason = onednn::declines_activation(problem.get<MatmulOptions>().activation);
+  return reason.empty() ? onednn::declines_by_type(problem) : reason;
 }
 
 const Register matmul({"matmul", "onednn", DeviceType::kCpu, declines,

@@ -52,8 +52,10 @@ std::optional<dnnl::memory::desc> descriptor(const Shape& shape, const Layout& l
 std::optional<Layout> layout_of(const dnnl::memory::desc& descriptor, const Shape& shape, Role role,
                                 int64_t groups = 1);
 
-/// Append the activation to the post-operations. Throws KernelError for relu6.
+/// Append the activation to the post-operations: one that `declines_activation` takes.
 void append_activation(dnnl::post_ops& post_ops, Activation activation, double negative_slope);
+/// Return why oneDNN cannot apply an activation.
+std::string declines_activation(Activation activation);
 
 /// Return why oneDNN cannot do a problem: an element type but float32, too many elements, or
 /// nothing to compute.
