@@ -59,8 +59,17 @@ void arrive(Warp& warp, const Instruction& i, u32 number, u32 mask) {
       fault(warp, i, kIllegalInstruction, first,
             "a barrier's thread count must be a multiple of 32");
     }
+    if (barrier.arrived && (barrier.whole || barrier.expected != count)) {
+      fault(warp, i, kIllegalInstruction, first,
+            "threads give a barrier different counts: " + std::to_string(barrier.expected) +
+                " and " + std::to_string(count));
+    }
     barrier.expected = count;
   } else {
+    if (barrier.arrived && !barrier.whole) {
+      fault(warp, i, kIllegalInstruction, first,
+            "a barrier that others give a count is met without one");
+    }
     barrier.whole = true;
     barrier.expected = block.alive;
   }
@@ -92,19 +101,20 @@ void block_barrier(Warp& warp, const Instruction& i) {
   }
 }
 
-/// Lanes may wait for each other at different bar.warp.sync instructions.
-void warp_barrier(Warp& warp, const Instruction& i) {
-  const u32 lanes = warp.mask;
-  const u32* members = warp.row<u32>(i.operand[0]);
-  const u32 wanted = members[std::countr_zero(lanes)] & warp.alive;
+/// Lanes may wait for each other at different bar.warp.sync instructions. `lanes` name `members`.
+void meet_at(Warp& warp, const Instruction& i, u32 lanes, u32 members) {
+  const u32 wanted = members & warp.alive;
   u32 here = lanes;
   for (const Group& group : warp.groups) {
     if (group.meets && (group.waits_for & warp.alive) == wanted) here |= group.mask;
   }
   if (wanted & ~here) {
+    const u32 all = warp.mask;
+    warp.mask = lanes;
     Group& group = park(warp, i.index);
     group.waits_for = wanted;
     group.meets = true;
+    warp.mask = all;
     return;
   }
   for (Observer* observer : warp.block->launch->observers) observer->warp_meets(warp, i, here);
@@ -114,6 +124,21 @@ void warp_barrier(Warp& warp, const Instruction& i) {
     group.waits_for = 0;
     group.meets = false;
     warp.stop = Stop::kReconsider;
+  }
+}
+
+void warp_barrier(Warp& warp, const Instruction& i) {
+  const u32* members = warp.row<u32>(i.operand[0]);
+  for (u32 left = warp.mask; left;) {
+    const u32 first = static_cast<u32>(std::countr_zero(left)), wanted = members[first];
+    u32 same = 0;
+    each_lane(left, [&](u32 lane) { same |= (members[lane] == wanted) << lane; });
+    left &= ~same;
+    if (same & ~wanted) {
+      fault(warp, i, kIllegalInstruction, static_cast<u32>(std::countr_zero(same & ~wanted)),
+            "the lane is not in the member mask of its bar.warp.sync");
+    }
+    meet_at(warp, i, same, wanted);
   }
 }
 

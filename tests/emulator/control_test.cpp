@@ -146,6 +146,31 @@ TEST(Barrier, WarpSyncWaitsForItsLanes) {
       [](u32 i) { return i < 16 ? 1 : i - 16; });
 }
 
+TEST(Barrier, LanesMustBeInTheirMask) {
+  const Report report = run_report(
+      "mov.u32 %r2, 1;\nsetp.lt.u32 %p1, %r0, 4;\n@%p1 mov.u32 %r2, 0xf;\n"
+      "bar.warp.sync %r2;",
+      32);
+  EXPECT_EQ(report.error, kIllegalInstruction);
+  EXPECT_NE(report.message.find("not in the member mask"), std::string::npos) << report.message;
+}
+
+TEST(Barrier, LanesWithOtherMasksDoNotMeet) {
+  expect_each(per_thread("mov.u32 %r2, 0xffff;\nsetp.ge.u32 %p1, %r0, 16;\n"
+                         "@%p1 mov.u32 %r2, 0xffff0000;\nbar.warp.sync %r2;\nmov.u32 %r10, 7;"),
+              [](u32) { return 7; });
+}
+
+TEST(Barrier, CountsMustAgree) {
+  for (const char* other : {"bar.sync 1, 96;", "bar.sync 1;"}) {
+    const Report report = run_report(std::string("setp.lt.u32 %p1, %r0, 32;\n@%p1 bra first;\n") +
+                                         other + "\nbra end;\nfirst:\nbar.sync 1, 64;\nend:",
+                                     96);
+    EXPECT_EQ(report.error, kIllegalInstruction) << other;
+    EXPECT_NE(report.message.find("barrier"), std::string::npos) << report.message;
+  }
+}
+
 TEST(Barrier, ExitedThreadsDoNotCount) {
   expect_each(
       per_thread("mov.u32 %r10, 3;\nsetp.ge.u32 %p1, %r0, 40;\n@%p1 exit;\nbar.sync 0;", 96),

@@ -191,7 +191,9 @@ class Grid {
     if (!sampled && !shuffles_) return;
     order_ = sample_blocks(grid, sampled);
     blocks_ = order_.size();
-    random_.seed(launch.settings->seed);
+    // Each launch has an order of its own, so that the same launch twice shows what depends on it.
+    static std::atomic<u64> launches{0};
+    random_.seed(launch.settings->seed + 0x9e3779b97f4a7c15u * launches++);
     if (shuffles_) std::shuffle(order_.begin(), order_.end(), random_);
   }
 

@@ -190,6 +190,7 @@ void Queue::complete(const std::vector<OperationPointer>& targets, std::mutex& l
 
 void Queue::complete_all(std::mutex& lock) {
   complete(std::vector<OperationPointer>(pending_.begin(), pending_.end()), lock);
+  order_.host_waited_for_all();  // also for what ran before anybody asked
 }
 
 void Queue::advance(const OperationPointer& target, std::mutex& lock) {

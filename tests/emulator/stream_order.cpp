@@ -37,6 +37,8 @@ PerformerPointer StreamOrder::begin(int lane, const std::vector<PerformerPointer
 
 void StreamOrder::host_waited_for(const Performer& performer) { join(host_, performer.clock); }
 
+void StreamOrder::host_waited_for_all() { join(host_, positions_); }
+
 std::string StreamOrder::record(const PerformerPointer& performer, const Footprint& footprint) {
   Spans& spans = history_[footprint.allocation->number];
   // Reads first: bytes that one operation both reads and writes end up as written by it.

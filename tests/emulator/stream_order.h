@@ -35,6 +35,8 @@ class StreamOrder {
   PerformerPointer begin(int lane, const std::vector<PerformerPointer>& after, std::string name);
   /// The host has waited for this operation: all later work comes after it.
   void host_waited_for(const Performer& performer);
+  /// The host has waited for all that was begun.
+  void host_waited_for_all();
 
   /// Record reads and writes of an allocation; return a message if one conflicts with unordered
   /// work, else an empty string.
