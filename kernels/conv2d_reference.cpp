@@ -6,6 +6,7 @@
 #include <striate/core/parallel.h>
 #include <striate/kernels/activation_value.h>
 #include <striate/kernels/conv2d.h>
+#include <striate/kernels/reference_types.h>
 
 #include <algorithm>
 #include <vector>
@@ -150,11 +151,12 @@ void by_dtype(const Problem& problem, const Arguments& arguments) {
   (problem.outputs[0].dtype == DType::kF64 ? Double : Single)(problem, arguments);
 }
 
-const Register conv2d(reference_entry("conv2d", by_dtype<forward<float>, forward<double>>));
-const Register conv2d_backward_input(reference_entry(
-    "conv2d_backward_input", by_dtype<backward_input<float>, backward_input<double>>));
-const Register conv2d_backward_weight(reference_entry(
-    "conv2d_backward_weight", by_dtype<backward_weight<float>, backward_weight<double>>));
+const Register conv2d(for_wide_floats(reference_entry("conv2d",
+                                                      by_dtype<forward<float>, forward<double>>)));
+const Register conv2d_backward_input(for_wide_floats(reference_entry(
+    "conv2d_backward_input", by_dtype<backward_input<float>, backward_input<double>>)));
+const Register conv2d_backward_weight(for_wide_floats(reference_entry(
+    "conv2d_backward_weight", by_dtype<backward_weight<float>, backward_weight<double>>)));
 
 }  // namespace
 }  // namespace striate::kernels

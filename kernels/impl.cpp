@@ -239,6 +239,11 @@ Choice choose(const Problem& problem) {
     if (choice.prepared.outputs.empty()) choice.prepared.outputs.resize(problem.outputs.size());
     return choice;
   }
+  for (const ValueDesc& input : problem.inputs)
+    if (problem.device.type == DeviceType::kCpu &&
+        (input.dtype == DType::kF16 || input.dtype == DType::kBF16))
+      throw DTypeError(problem.operation + " on the CPU takes float32 and float64",
+                       name_of(input.dtype), "Convert it with cast(to=\"float32\")");
   std::string reasons;
   for (const Candidate& c : choice.candidates)
     reasons += " " + c.entry->name + ": " + c.reason + ";";

@@ -2,6 +2,7 @@
 #include <striate/core/parallel.h>
 #include <striate/kernels/activation_value.h>
 #include <striate/kernels/matmul.h>
+#include <striate/kernels/reference_types.h>
 
 #include <algorithm>
 
@@ -53,12 +54,14 @@ void sum_columns(const Problem& problem, const Arguments& arguments) {
   }
 }
 
-const Register matmul(reference_entry("matmul", [](const Problem& problem, const Arguments& a) {
+void run_any(const Problem& problem, const Arguments& a) {
   const bool is_double = problem.outputs[0].dtype == DType::kF64;
   (is_double ? run<double> : run<float>)(problem, a);
   if (problem.get<MatmulOptions>().column_sums)
     (is_double ? sum_columns<double> : sum_columns<float>)(problem, a);
-}));
+}
+
+const Register matmul(for_wide_floats(reference_entry("matmul", run_any)));
 
 }  // namespace
 }  // namespace striate::kernels

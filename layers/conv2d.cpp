@@ -53,7 +53,7 @@ Shape output_shape(const Shape& x, const Shape& w, const Conv2dOptions& options)
 
 std::vector<Type> infer_forward(const Signature& s) {
   const Shape y = output_shape(s.shape(0), s.shape(1), s.get<Conv2dOptions>());
-  need_floats(s, {"x", "w", "b", "residual"});
+  need_floats_or_halves(s, {"x", "w", "b", "residual"});
   if (s.has(2)) need_shape("b must be", s.shape(2), {y[3]});
   if (s.has(3)) need_shape("residual must have the shape of the result,", s.shape(3), y);
   return {checked_type(y, s.dtype(0))};
@@ -98,7 +98,7 @@ const RegisterOperation backward_input({
     .options = schema(true),
     .infer = [](const Signature& s) -> std::vector<Type> {
       const Shape y = output_shape(s.shape(2), s.shape(1), s.get<Conv2dOptions>());
-      need_floats(s, {"dy", "w"});
+      need_floats_or_halves(s, {"dy", "w"});
       need_shape("dy must be", s.shape(0), y);
       return {checked_type(s.shape(2), s.dtype(0))};
     },
@@ -122,7 +122,7 @@ const RegisterOperation backward_weight({
     .infer = [](const Signature& s) -> std::vector<Type> {
       const auto& options = s.get<Conv2dOptions>();
       const Shape y = output_shape(s.shape(0), s.shape(2), options);
-      need_floats(s, {"x", "dy"});
+      need_floats_or_halves(s, {"x", "dy"});
       need_shape("dy must be", s.shape(1), y);
       std::vector<Type> types = {checked_type(s.shape(2), s.dtype(0))};
       if (options.bias) types.push_back({Shape({y[3]}), s.dtype(0)});

@@ -26,7 +26,7 @@ const RegisterOperation matmul({
       const auto& options = s.get<MatmulOptions>();
       need_rank(s.shape(0), 2, "a must be a matrix [M, K]");
       need_rank(s.shape(1), 2, "b must be a matrix [K, N]");
-      need_floats(s, {"a", "b", "bias"});
+      need_floats_or_halves(s, {"a", "b", "bias"});
       const int inner_a = options.transpose_a ? 0 : 1, inner_b = options.transpose_b ? 1 : 0;
       const int64_t k_a = s.shape(0)[inner_a], k_b = s.shape(1)[inner_b];
       if (k_a != k_b && k_a != kUnknown && k_b != kUnknown)

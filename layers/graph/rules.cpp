@@ -2,15 +2,19 @@
 #include <striate/layers/graph/rules.h>
 #include <striate/layers/shape_ops.h>
 
-namespace striate {
+#include <algorithm>
 
-void need_floats(const Signature& signature, const std::vector<std::string>& names) {
+namespace striate {
+namespace {
+
+void need_types(const Signature& signature, const std::vector<std::string>& names,
+                const std::vector<DType>& allowed) {
   std::string first_name;
   DType first = DType::kF32;
   for (size_t i = 0; i < names.size(); ++i) {
     if (names[i].empty() || !signature.has(i)) continue;
     const DType dtype = signature.dtype(i);
-    if (dtype != DType::kF32 && dtype != DType::kF64)
+    if (std::find(allowed.begin(), allowed.end(), dtype) == allowed.end())
       throw DTypeError(names[i] + " must be float32 or float64", name_of(dtype),
                        "Convert it with cast(to=\"float32\")");
     if (first_name.empty()) {
@@ -22,6 +26,16 @@ void need_floats(const Signature& signature, const std::vector<std::string>& nam
                        "Convert one with cast");
     }
   }
+}
+
+}  // namespace
+
+void need_floats(const Signature& signature, const std::vector<std::string>& names) {
+  need_types(signature, names, {DType::kF32, DType::kF64});
+}
+
+void need_floats_or_halves(const Signature& signature, const std::vector<std::string>& names) {
+  need_types(signature, names, {DType::kF32, DType::kF64, DType::kF16, DType::kBF16});
 }
 
 void need_rank(const Shape& shape, int rank, const std::string& rule) {

@@ -12,6 +12,8 @@ namespace striate {
 /// Check that the inputs named are float32 or float64, all like the first one; an empty name and an
 /// input that is left out are passed over. Throws DTypeError.
 void need_floats(const Signature& signature, const std::vector<std::string>& names);
+/// The same with float16 and bfloat16, for which there are kernels on CUDA devices.
+void need_floats_or_halves(const Signature& signature, const std::vector<std::string>& names);
 /// Check a shape's rank. `rule` says what the value is: "images are [N, height, width, channels]".
 void need_rank(const Shape& shape, int rank, const std::string& rule);
 /// Check that `shape` can be `wanted`; unknown sizes fit all. `what` opens the rule: "dy must be".
