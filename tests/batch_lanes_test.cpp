@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <striate/kernels/instruction_set.h>
 #include <striate/tests/conv2d_cases.h>
+#include <striate/tests/kernel_trial.h>
 
 #include <cmath>
 
@@ -81,9 +82,7 @@ TEST_P(BatchLanes, SmallSizes) { run(small_cases()); }
 TEST_P(BatchLanes, Ends) { run(ends()); }
 TEST_P(BatchLanes, Lenet) { run({sized(20, 28, 28, 1, 6, 5, 1, 2), sized(36, 14, 14, 6, 16, 5)}); }
 
-INSTANTIATE_TEST_SUITE_P(Widths, BatchLanes,
-                         ::testing::Values(kernels::InstructionSet::kAvx512,
-                                           kernels::InstructionSet::kAvx2),
+INSTANTIATE_TEST_SUITE_P(Widths, BatchLanes, ::testing::ValuesIn(widths_under_test()),
                          [](const auto& info) {
                            return info.param == kernels::InstructionSet::kAvx2 ? "Avx2" : "Avx512";
                          });

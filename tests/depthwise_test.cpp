@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <striate/kernels/instruction_set.h>
 #include <striate/tests/conv2d_cases.h>
+#include <striate/tests/kernel_trial.h>
 
 namespace striate::testing {
 namespace {
@@ -23,6 +24,8 @@ TEST_P(DepthwiseOn, AgreesWithTheReference) {
            {1, 19, 18, 24, 24, 5, 1, 2, 1, Activation::kTanh, false, true},
            {3, 11, 12, 9, 9, 5, 2, Padding(1, 2, 0, 3)},
            {1, 12, 25, 16, 16, Size2(2, 3), Size2(3, 2), Padding()},
+           {1, 9, 10, 8, 8, 5, 2, 2},
+           {1, 9, 8, 8, 8, 7, 1, 3},
            {1, 14, 15, 33, 33, 3, 1, 2, 2},
            {1, 14, 15, 8, 8, 3, 2, Padding(), 2},
            {1, 1, 1, 8, 8, 3, 1, 1},
@@ -38,9 +41,7 @@ TEST_P(DepthwiseOn, AgreesWithTheReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Widths, DepthwiseOn,
-                         ::testing::Values(kernels::InstructionSet::kAvx512,
-                                           kernels::InstructionSet::kAvx2),
+INSTANTIATE_TEST_SUITE_P(Widths, DepthwiseOn, ::testing::ValuesIn(widths_under_test()),
                          [](const auto& info) {
                            return info.param == kernels::InstructionSet::kAvx2 ? "Avx2" : "Avx512";
                          });

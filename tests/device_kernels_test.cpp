@@ -125,6 +125,26 @@ TEST(DeviceKernels, ValuesThatAreNotFiniteSetTheFault) {
   }
 }
 
+TEST(DeviceKernels, ValuesOf16BitsThatAreNotFiniteSetTheFault) {
+  if (!has_device()) return;
+  const Device device{DeviceType::kCuda, 0};
+  constexpr uint16_t kHalf = 0x7bff, kBfloat = 0x7f7f;  // the largest numbers; infinity is next
+  for (const auto& [type, largest] : {std::pair(DType::kF16, kHalf), {DType::kBF16, kBfloat}}) {
+    Problem problem;
+    problem.operation = "check_finite";
+    problem.inputs = {{{77}, type, {}}, {kBlock, DType::kU8, {}}};
+    problem.device = device;
+    for (int place : {-1, 0, 75, 76}) {
+      std::vector<uint16_t> values(77, largest);
+      if (place >= 0) ++values[static_cast<size_t>(place)];
+      const auto x = on_device(values, device);
+      const auto block = on_device(std::vector<StepBlock>(1), device);
+      run(problem, {x->data(), block->data()}, {});
+      EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, place < 0 ? 0u : 1u) << place;
+    }
+  }
+}
+
 TEST(DeviceKernels, AStepWithAFaultChangesNothing) {
   EXPECT_EQ(kernels::entries("sgd", DeviceType::kCuda).empty(), !cuda_plugin().loaded);
   if (!has_device()) return;

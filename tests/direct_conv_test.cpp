@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <striate/kernels/instruction_set.h>
 #include <striate/tests/conv2d_cases.h>
+#include <striate/tests/kernel_trial.h>
 
 #include <cmath>
 
@@ -63,9 +64,7 @@ void run_sizes(const std::vector<Conv2dSizes>& sizes) {
 TEST_P(DirectOn, SmallSizes) { run_sizes(sizes()); }
 TEST_P(DirectOn, NetworkSizes) { run_sizes(network_sizes()); }
 
-INSTANTIATE_TEST_SUITE_P(Widths, DirectOn,
-                         ::testing::Values(kernels::InstructionSet::kAvx512,
-                                           kernels::InstructionSet::kAvx2),
+INSTANTIATE_TEST_SUITE_P(Widths, DirectOn, ::testing::ValuesIn(widths_under_test()),
                          [](const auto& info) {
                            return info.param == kernels::InstructionSet::kAvx2 ? "Avx2" : "Avx512";
                          });

@@ -1,9 +1,8 @@
 #include <gtest/gtest.h>
-#include <striate/core/allocator.h>
 #include <striate/core/error.h>
 #include <striate/core/parallel.h>
 #include <striate/core/random.h>
-#include <striate/tests/kernel_table.h>
+#include <striate/tests/kernel_trial.h>
 
 #include <algorithm>
 #include <array>
@@ -24,8 +23,6 @@ using kernels::Prepared;
 using kernels::Problem;
 
 namespace {
-
-using Bytes = std::vector<uint8_t>;
 
 // 1. Elements as double and as bytes
 // ---------------------------------------------------------------
@@ -154,60 +151,6 @@ class Guarded {
 // 3. One run
 // ---------------------------------------------------------------------------------------
 
-/// The device whose entries the tables try: STRIATE_TEST_DEVICE, by default the CPU.
-Device device_under_test() {
-  static const Device device = [] {
-    const char* name = std::getenv("STRIATE_TEST_DEVICE");
-    return device_from_name(name ? name : "cpu");
-  }();
-  return device;
-}
-
-/// Host memory that a run on a device reads or writes; `shift` bytes lie before it on the device.
-struct HostRange {
-  const void* data;
-  size_t bytes;
-  size_t shift;
-};
-
-/// Return the bytes of one element, by which a view begins later than what it is a view of; 0 for
-/// step blocks and the like, which nobody cuts.
-size_t shift_of(const kernels::ValueDesc& v) {
-  return v.shape.rank() > 0 && v.dtype != DType::kU8 ? size_of(v.dtype) : 0;
-}
-
-/// Run with copies of the host's values, each an allocation of its own size, so that what lies
-/// beyond is nobody's; then copy them back. The workspace is not set.
-void run_on_device(Device device, const Prepared& prepared, const std::vector<HostRange>& inputs,
-                   const std::vector<HostRange>& outputs) {
-  Backend& backend = striate::backend(device.type);
-  struct Copy {
-    std::shared_ptr<Buffer> buffer;
-    HostRange range;
-    void* data() const { return static_cast<char*>(buffer->data()) + range.shift; }
-  };
-  std::map<const void*, Copy> copies;
-  auto take = [&](const HostRange& range) -> void* {
-    if (!range.data) return nullptr;
-    auto& copy = copies[range.data];
-    if (!copy.buffer) {
-      copy = {Buffer::allocate(range.bytes + range.shift, device), range};
-      backend.copy_from_host(copy.data(), range.data, range.bytes, device.index);
-    }
-    return copy.data();
-  };
-  std::vector<void*> output_pointers;
-  std::vector<const void*> input_pointers;
-  for (const HostRange& range : outputs) output_pointers.push_back(take(range));
-  for (const HostRange& range : inputs) input_pointers.push_back(take(range));
-  const auto workspace = Buffer::allocate(prepared.workspace, device);
-  prepared.kernel->run({input_pointers.data(), output_pointers.data(), workspace->data(),
-                        backend.stream(device.index)});
-  backend.wait(device.index);
-  for (const auto& [host, copy] : copies)
-    backend.copy_to_host(const_cast<void*>(host), copy.data(), copy.range.bytes, device.index);
-}
-
 struct Run {
   std::vector<Bytes> outputs;       // dense
   std::vector<std::string> faults;  // what the run did that it must not
@@ -289,13 +232,6 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
   return result;
 }
 
-std::vector<Bytes> bytes_of(const Case& c, const std::vector<Values>& values) {
-  std::vector<Bytes> bytes;
-  for (size_t i = 0; i < c.inputs.size(); ++i)
-    bytes.push_back(to_bytes(values[i], c.inputs[i].dtype));
-  return bytes;
-}
-
 const Entry* find_entry(const std::string& operation, const std::string& name) {
   for (const Entry* entry : kernels::entries(operation, DeviceType::kCpu))
     if (entry->name == name) return entry;
@@ -304,14 +240,6 @@ const Entry* find_entry(const std::string& operation, const std::string& name) {
 
 // 4. One entry on one case
 // -------------------------------------------------------------------------
-
-struct Trial {
-  const Case& c;
-  const Entry& entry;
-  const std::vector<Bytes>& inputs;
-  const std::vector<Values>& expected;
-  EntryCount& count;
-};
 
 void compare(const Trial& t, const Run& run, const std::string& how) {
   for (const std::string& fault : run.faults)
@@ -353,6 +281,15 @@ bool promises_equal_bits_for_any_threads(const Entry& entry) {
 /// Up to this size a device's entries also get values that begin one element into their memory.
 constexpr double kViewBytes = 65536;
 
+}  // namespace
+
+std::vector<Bytes> bytes_of(const Case& c, const std::vector<Values>& values) {
+  std::vector<Bytes> bytes;
+  for (size_t i = 0; i < c.inputs.size(); ++i)
+    bytes.push_back(to_bytes(values[i], c.inputs[i].dtype));
+  return bytes;
+}
+
 bool try_entry(const Trial& t) {
   std::vector<std::string> seen;
   bool ran = false;
@@ -373,9 +310,14 @@ bool try_entry(const Trial& t) {
     EXPECT_TRUE(efficiency > 0 && efficiency < 100) << t.entry.name << " " << efficiency;
     Prepared prepared;
     try {
+      const ForcedTile tile(t.c.tile);
       prepared = t.entry.prepare(problem);
     } catch (const KernelError& error) {
       t.count.reason = error.what();
+      continue;
+    }
+    if (prepared.detail.compare(0, t.c.tile.size(), t.c.tile) != 0) {
+      t.count.reason = "does not plan with the tile " + t.c.tile;
       continue;
     }
     ran = true;
@@ -406,8 +348,6 @@ bool try_entry(const Trial& t) {
   }
   return ran;
 }
-
-}  // namespace
 
 // 5. Cases
 // -----------------------------------------------------------------------------------------
@@ -521,56 +461,7 @@ double nmse(const Values& values, const Values& expected) {
 // 6. The table
 // -------------------------------------------------------------------------------------
 
-namespace {
-
-/// Try a device's entries with values stored in 16 bits: the reference computes in float32 from the
-/// same rounded inputs, so that only the rounding of the result remains: at most half a unit in the
-/// last place, relative to the value 2^-11 and 2^-8.
-void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
-  for (const auto& [dtype, limit] :
-       {std::pair(DType::kF16, 0x1p-22), std::pair(DType::kBF16, 0x1p-16)}) {
-    // All floats, or those of images and rows while parameters and sums stay float32.
-    const auto refused = [&](const Case& halves) {
-      Problem problem = halves.problem();
-      problem.device = {entry.device, 0};
-      return !kernels::refusal(entry, problem).empty();
-    };
-    Case halves = c.with_floats(dtype);
-    if (refused(halves)) halves = c.with_floats(dtype, 2);
-    if (refused(halves)) continue;
-    halves.limit = std::max(c.limit, limit);
-    const std::vector<Values> values = draw_inputs(halves);
-    std::vector<Values> expected = run_entry(c, "reference", values);
-    constexpr double kBeyondFloat16 = 65520, kInfinity = std::numeric_limits<double>::infinity();
-    for (size_t j = 0; j < expected.size(); ++j)
-      for (double& v : expected[j])
-        if (halves.outputs[j].dtype == DType::kF16 && std::abs(v) >= kBeyondFloat16)
-          v = std::copysign(kInfinity, v);
-    // Below 2^-14 float16 has steps of 2^-24: half of one is what such a result may be off by.
-    for (size_t j = 0; j < expected.size(); ++j) {
-      double norm = 0;
-      for (double v : expected[j]) norm += v * v;
-      if (halves.outputs[j].dtype == DType::kF16 && norm > 0)
-        halves.limit =
-            std::max(halves.limit, static_cast<double>(expected[j].size()) * 0x1p-50 / norm);
-    }
-    try_entry({halves, entry, bytes_of(halves, values), expected, count});
-  }
-}
-
-}  // namespace
-
-namespace {
-
-/// Under the emulator a case costs a thousand times what it costs on a GPU. STRIATE_LONG runs all.
-bool is_too_long(const Case& c) {
-  if (device_under_test().type == DeviceType::kCpu || std::getenv("STRIATE_LONG")) return false;
-  constexpr double kMostFlops = 1e6, kMostBytes = 4e5;
-  const kernels::Cost cost = kernels::cost_of(c.problem());
-  return cost.flops > kMostFlops || cost.bytes > kMostBytes;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<EntryCount> run_table(const std::vector<Case>& table) {
   EXPECT_FALSE(table.empty()) << "an empty table tests nothing";

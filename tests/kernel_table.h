@@ -13,8 +13,8 @@
 // with equal bits; in place where the entry allows it. Outputs and the workspace hold NaN (bytes
 // 0xFF) before each call and have guard bytes around them; inputs must come back unchanged, the
 // padding of a blocked output must be zero. Floating outputs are compared by the normalised mean
-// square error sum (a-b)^2 / sum b^2, others bit by bit. STRIATE_TEST_DEVICE=cuda tries that device's
-// entries instead, also with float16 and bfloat16 values.
+// square error sum (a-b)^2 / sum b^2, others bit by bit. STRIATE_TEST_DEVICE=cuda tries that
+// device's entries instead, also with float16 and bfloat16 values.
 //
 // `check_gradient` compares a backward operation with central differences of the forward reference,
 // both in float64.
@@ -87,6 +87,7 @@ struct Case {
   std::string path = "test";   // Problem::path
   kernels::Gate gate = {};     // Problem::gate
   bool always = false;         // run it on an emulated device too, however large
+  std::string tile = {};       // run only what plans by tiles, with this one: "128x64"
 
   template <class Options>
   static Case of(std::string operation, Options options, std::vector<Input> inputs,

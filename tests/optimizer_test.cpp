@@ -246,5 +246,13 @@ TEST(ClipScale, KnownValues) {
   EXPECT_TRUE(std::isnan(run_entry(c, "reference", {{NAN}})[0][0]));
 }
 
+TEST(ClipScale, EveryEntryAgreesWithTheReference) {
+  std::vector<Case> table;
+  for (float squares : {36.0f, 9.0f, 4.0f, 0.0f, NAN, INFINITY})
+    table.push_back(
+        Case::of("clip_scale", ClipOptions{3}, {Input::of<float>({1}, {squares})}, {Shape{1}}));
+  run_table(table);
+}
+
 }  // namespace
 }  // namespace striate::testing

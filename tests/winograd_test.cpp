@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <striate/kernels/conv2d.h>
 #include <striate/kernels/instruction_set.h>
-#include <striate/tests/kernel_table.h>
+#include <striate/tests/kernel_trial.h>
 
 #include <cmath>
 
@@ -102,9 +102,7 @@ class WinogradOn : public ::testing::TestWithParam<kernels::InstructionSet> {
 TEST_P(WinogradOn, SmallSizes) { run_sizes(small_sizes()); }
 TEST_P(WinogradOn, LargeSizes) { run_sizes(large_sizes()); }
 
-INSTANTIATE_TEST_SUITE_P(Widths, WinogradOn,
-                         ::testing::Values(kernels::InstructionSet::kAvx512,
-                                           kernels::InstructionSet::kAvx2),
+INSTANTIATE_TEST_SUITE_P(Widths, WinogradOn, ::testing::ValuesIn(widths_under_test()),
                          [](const auto& info) {
                            return info.param == kernels::InstructionSet::kAvx2 ? "Avx2" : "Avx512";
                          });

@@ -1,6 +1,7 @@
 #include <striate/kernels/gemm_plan.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 namespace striate::kernels {
@@ -17,13 +18,16 @@ struct TileFacts {
 // main loop, or on tensor cores that which shared memory feeds.
 constexpr TileFacts kTiles[] = {{GemmTile::kLarge, 128, 128, 64 * 0.85, "128x128"},
                                 {GemmTile::kMedium, 128, 64, 64 * 0.73, "128x64"},
-                                {GemmTile::kSmall, 64, 32, 64 * 0.55, "64x32"},
+                                {GemmTile::kSmall, 64, 32, 64 * 0.65, "64x32"},
                                 {GemmTile::kTensorLarge, 128, 128, 1024 * 0.6, "128x128"},
                                 {GemmTile::kTensorSmall, 64, 64, 1024 * 0.4, "64x64"}};
 
 constexpr int64_t kMultiprocessors = 108;  // an A100's
 constexpr double kBytesPerCycle = 1000, kLaunchCycles = 4000;
 constexpr double kDepthOfEnds = 24;  // a block's start and end, as steps of depth
+// A grid that leaves multiprocessors idle must promise to be so much quicker than one that does
+// not: alone on its multiprocessor a block waits for memory with nobody to take its place.
+constexpr double kIdlePenalty = 1.15;
 constexpr int64_t kMaxSlices = 256, kLeastSliceDepth = 32;
 constexpr int64_t kMaxSliceDepth = int64_t{1} << 30;  // kernels count it in 32 bits
 constexpr int64_t kMaxWorkspace = int64_t{256} << 20;
@@ -43,6 +47,15 @@ bool offers(const GemmChoice& choice, GemmTile tile) {
   }
 }
 
+/// Return the offered tile that the environment variable STRIATE_TILE names ("128x64"), or null.
+/// Tests reach the large tiles on small problems by it.
+const TileFacts* wanted_tile(const GemmChoice& choice) {
+  const char* name = std::getenv("STRIATE_TILE");
+  for (const TileFacts& facts : kTiles)
+    if (name && offers(choice, facts.tile) && std::string(name) == facts.name) return &facts;
+  return nullptr;
+}
+
 double cycles(const GemmSize& size, const TileFacts& tile, const GemmPlan& plan) {
   const double waves = static_cast<double>(divide_up(plan.blocks * plan.slices, kMultiprocessors));
   const double depth = static_cast<double>(plan.slice_depth) + kDepthOfEnds;
@@ -51,7 +64,7 @@ double cycles(const GemmSize& size, const TileFacts& tile, const GemmPlan& plan)
     sum += static_cast<double>(2 * plan.slices + 1) * 4 * static_cast<double>(size.outputs) /
                kBytesPerCycle +
            kLaunchCycles;
-  return sum;
+  return plan.blocks * plan.slices < kMultiprocessors ? sum * kIdlePenalty : sum;
 }
 
 }  // namespace
@@ -67,8 +80,9 @@ std::string GemmPlan::to_string() const {
 GemmPlan plan_gemm(const GemmSize& size, const GemmChoice& choice) {
   GemmPlan best;
   double least = std::numeric_limits<double>::infinity();
+  const TileFacts* wanted = wanted_tile(choice);
   for (const TileFacts& facts : kTiles) {
-    if (!offers(choice, facts.tile)) continue;
+    if (!offers(choice, facts.tile) || (wanted && wanted != &facts)) continue;
     for (int64_t slices = 1; slices <= kMaxSlices; slices += slices < 8 ? 1 : slices / 4) {
       GemmPlan plan;
       plan.tile = facts.tile;

@@ -1,0 +1,113 @@
+// Products with every tile that is compiled for them, on problems of two ragged tiles each way. The
+// planner would choose the large tiles for large problems only; here they are asked for.
+#include <gtest/gtest.h>
+#include <striate/kernels/matmul.h>
+#include <striate/tests/conv2d_cases.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+namespace striate::testing {
+namespace {
+
+std::vector<Case> with_tiles(const std::vector<Case>& cases,
+                             const std::vector<std::string>& tiles) {
+  std::vector<Case> all;
+  for (const std::string& tile : tiles)
+    for (Case c : cases) {
+      c.tile = tile, c.always = true;
+      all.push_back(c);
+    }
+  return all;
+}
+
+/// Tiles are for CUDA devices: there an entry must have run, elsewhere none has any.
+void run_tiles(const std::vector<Case>& table) {
+  const char* device = std::getenv("STRIATE_TEST_DEVICE");
+  int ran = 0;
+  for (const EntryCount& count : run_table(table)) ran += count.ran;
+  EXPECT_EQ(ran > 0, device != nullptr && std::string(device) == "cuda");
+}
+
+Case product(int64_t m, int64_t k, int64_t n, MatmulOptions options) {
+  const bool a = options.transpose_a, b = options.transpose_b;
+  std::vector<Output> outputs = {Output({m, n})};
+  if (options.column_sums) outputs.push_back(Output({n}));
+  return Case::of("matmul", options,
+                  {Input(a ? Shape{k, m} : Shape{m, k}), Input(b ? Shape{n, k} : Shape{k, n}),
+                   options.column_sums ? Input::absent() : Input({n})},
+                  outputs);
+}
+
+TEST(Tiles, OfMatmul) {
+  std::vector<Case> table;
+  for (const bool a : {false, true})
+    for (const bool b : {false, true}) {
+      MatmulOptions options;
+      options.transpose_a = a, options.transpose_b = b;
+      options.activation = Activation::kRelu;
+      table.push_back(product(136, 24, 136, options));
+      table.push_back(product(67, 25, 35, options));
+    }
+  run_tiles(with_tiles(table, {"128x128", "128x64", "64x64", "64x32"}));
+}
+
+TEST(Tiles, OfMatmulInSlices) {
+  MatmulOptions options;
+  options.transpose_a = true;
+  run_tiles(with_tiles({product(128, 200, 64, options)}, {"128x128", "128x64", "64x64", "64x32"}));
+}
+
+TEST(Tiles, OfConvolutions) {
+  const std::vector<std::string> tiles = {"128x128", "128x64", "64x64", "64x32"};
+  // 160 channels are whole steps of tensor cores, 136 and 24 are not; 7 are no multiple of 4.
+  run_tiles(with_tiles(all_directions(dense_case({1, 12, 11, 160, 136, 1, 1, "valid"})), tiles));
+  run_tiles(with_tiles(all_directions(dense_case({1, 12, 11, 136, 160, 1, 1, "valid"})), tiles));
+  run_tiles(with_tiles(all_directions(dense_case({1, 13, 12, 24, 72, {2, 3}, {2, 1}, 1})), tiles));
+  run_tiles(
+      with_tiles(all_directions(dense_case({1, 9, 9, 7, 70, 2, {2, 1}, 1})), {"128x64", "64x32"}));
+}
+
+/// Return a case with infinities in an input of `columns` columns, one in every eighth step of the
+/// sums and each in a sum of its own: a product of one by a zero that stands for what lies beyond a
+/// slice or beyond the last step makes a NaN where there should be none.
+Case with_infinities(const Case& c, size_t input, bool sums_go_along_columns) {
+  const Shape shape = c.inputs[input].shape;
+  const int64_t columns = shape[-1], rows = shape.elements() / columns;
+  const int64_t steps = sums_go_along_columns ? columns : rows;
+  const int64_t sums = sums_go_along_columns ? rows : columns;
+  const Values drawn = draw_inputs(c)[input];
+  std::vector<float> values(drawn.begin(), drawn.end());
+  for (int64_t step = 0, sum = 1; step < steps && sum < sums; step += 8, sum += 2)
+    values[static_cast<size_t>(sums_go_along_columns ? sum * columns + step
+                                                     : step * columns + sum)] = INFINITY;
+  Case made = c;
+  made.inputs[input] = Input::of(shape, values);
+  return made;
+}
+
+TEST(Tiles, InfinitiesBesideTheEndsOfSums) {
+  const std::vector<std::string> tiles = {"128x128", "128x64", "64x64", "64x32"};
+  std::vector<Case> table;
+  for (const auto& [a, b] : {std::pair(false, false), {false, true}, {true, false}, {true, true}}) {
+    MatmulOptions options;
+    options.transpose_a = a, options.transpose_b = b;
+    for (const Case& c : {product(72, 104, 72, options), product(67, 75, 35, options)}) {
+      table.push_back(with_infinities(c, 0, !a));
+      table.push_back(with_infinities(c, 1, b));
+    }
+  }
+  for (const auto& [channels, filters] : {std::pair(104, 72), {72, 104}, {35, 67}}) {
+    const auto c = dense_case({1, 8, 13, channels, filters, 1, 1, "valid"});
+    for (const size_t input : {0, 1}) {
+      table.push_back(with_infinities(conv2d_forward(c), input, true));
+      table.push_back(with_infinities(conv2d_backward_input(c), input, input == 0));
+      table.push_back(with_infinities(conv2d_backward_weight(c), input, false));
+    }
+  }
+  run_tiles(with_tiles(table, tiles));
+}
+
+}  // namespace
+}  // namespace striate::testing
