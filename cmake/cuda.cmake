@@ -5,24 +5,28 @@ if(cuda STREQUAL "off")
   return()
 endif()
 
-include(CheckLanguage)
-if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX} AND EXISTS /usr/local/cuda/bin/nvcc)
-  set(CMAKE_CUDA_COMPILER /usr/local/cuda/bin/nvcc)
+# The first nvcc of CUDA 13 or newer. CMake itself would take the first of any version, and trip over
+# an old one that does not know the host's compiler.
+set(reason "no CUDA compiler found")
+set(candidates ${CMAKE_CUDA_COMPILER})
+if(NOT candidates)
+  find_program(nvcc nvcc NO_CACHE)
+  set(candidates $ENV{CUDACXX} ${nvcc} /usr/local/cuda/bin/nvcc)
 endif()
-set(CMAKE_CUDA_ARCHITECTURES OFF)  # the options below say it, PTX included
-set(CMAKE_CUDA_RUNTIME_LIBRARY None)
-check_language(CUDA)
-if(CMAKE_CUDA_COMPILER)
-  enable_language(CUDA)
-  # CMake 3.25 does not know that nvcc 12 and newer can.
-  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
-  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
-endif()
-if(NOT CMAKE_CUDA_COMPILER OR CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13.0)
-  set(reason "no CUDA compiler found")
-  if(CMAKE_CUDA_COMPILER)
-    set(reason "needs CUDA 13, found ${CMAKE_CUDA_COMPILER_VERSION}")
+unset(cuda_compiler)
+foreach(candidate ${candidates})
+  execute_process(COMMAND ${candidate} --version OUTPUT_VARIABLE said RESULT_VARIABLE failed
+                  ERROR_QUIET)
+  if(failed OR NOT said MATCHES "release ([0-9]+\\.[0-9]+)")
+    continue()
   endif()
+  if(CMAKE_MATCH_1 VERSION_GREATER_EQUAL 13.0)
+    set(cuda_compiler ${candidate})
+    break()
+  endif()
+  set(reason "needs CUDA 13, ${candidate} is ${CMAKE_MATCH_1}")
+endforeach()
+if(NOT cuda_compiler)
   if(cuda STREQUAL "on")
     message(FATAL_ERROR "STRIATE_CUDA=on: ${reason}; install CUDA 13, or let ./tools/test fetch "
                         "NVIDIA's compiler packages from PyPI")
@@ -30,8 +34,17 @@ if(NOT CMAKE_CUDA_COMPILER OR CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13.0)
   message(STATUS "CUDA plug-in: off, ${reason}")
   return()
 endif()
+if(NOT CMAKE_CUDA_COMPILER)
+  set(CMAKE_CUDA_COMPILER ${cuda_compiler})
+endif()
+set(CMAKE_CUDA_ARCHITECTURES OFF)  # the options below say it, PTX included
+set(CMAKE_CUDA_RUNTIME_LIBRARY None)
+enable_language(CUDA)
+# CMake 3.25 does not know that nvcc 12 and newer can.
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
 
-# Machine code for each architecture, and PTX of the first one, and of 90, for newer devices.
+# Machine code for each architecture, and PTX of the first one for all newer devices.
 set(code_options "")
 list(GET STRIATE_CUDA_ARCHITECTURES 0 first_architecture)
 foreach(number ${STRIATE_CUDA_ARCHITECTURES})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,3 +32,19 @@ def test_a_full_disk(capsys):
         raise OSError(28, "No space left on device", "build/x")
 
     assert said(capsys, full) == "No space left on device: build/x\n"
+
+
+def test_a_compiler_of_an_older_cuda_is_named(tmp_path):
+    nvcc = tmp_path / "nvcc"
+    nvcc.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 12.4, V12.4.131'\n")
+    nvcc.chmod(0o755)
+    root = Path(__file__).resolve().parents[1]
+    options = [f"-DCMAKE_CUDA_COMPILER={nvcc}"]
+    options += [f"-DSTRIATE_{part}=OFF" for part in ("ONEDNN", "TESTS", "PYTHON")]
+    command = ["cmake", "-S", root, "-B", tmp_path / "build", *options]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert f"CUDA plug-in: off, needs CUDA 13, {nvcc} is 12.4" in found.stdout
+    assert found.returncode == 0
+    found = subprocess.run([*command, "-DSTRIATE_CUDA=on"], capture_output=True, text=True)
+    refused = " ".join(found.stderr.split())  # as CMake breaks its lines
+    assert found.returncode != 0 and f"STRIATE_CUDA=on: needs CUDA 13, {nvcc} is 12.4" in refused
