@@ -17,7 +17,7 @@ void with_vector_tile(kernels::GemmTile tile, Run run) {
   using kernels::GemmTile;
   if (tile == GemmTile::kLarge) return run(Tile<128, 128, 8, 8, 8>(), std::true_type());
   if (tile == GemmTile::kMedium) return run(Tile<128, 64, 8, 4, depth>(), std::true_type());
-  run(Tile<64, 32, 4, 4, depth>(), std::true_type());
+  run(Tile<64, 32, 8, 4, depth>(), std::true_type());
 }
 
 /// Call `run(Tile, vectors)` with the types of a plan's tile. The tiles of float32 go from
@@ -30,7 +30,7 @@ void with_tile(kernels::GemmTile tile, bool vectors, Run run) {
   } else {
     if (vectors) return run(Tile<128, 64, 8, 4, vector_depth>(), std::true_type());
   }
-  run(Tile<64, 32, 4, 4, 8>(), std::false_type());
+  run(Tile<64, 32, 8, 4, 8>(), std::false_type());
 }
 
 /// What a problem asks of its plans: sums through the workspace, the largest tile, and the depth of

@@ -90,7 +90,7 @@ void launch_matmul_tiled(const GemmPlan& plan, bool vectors, const Product<T>& p
            matmul_tiled_kernel<T, Tile, decltype(by_fours)::value, transpose_a, transpose_b>,
            grid_of<Tile>(plan), stream, p);
   };
-  using Small = Tile<64, 32, 4, 4, 8>;
+  using Small = Tile<64, 32, 8, 4, 8>;
   // Dense layers never transpose both, and rows that no four elements divide are short.
   if constexpr (transpose_a && transpose_b) {
     run(Small(), std::false_type());
