@@ -186,6 +186,8 @@ def test_a_kernel_as_recorded_is_no_violation(row, tmp_path):
     [
         ({"registers": 41}, "registers 41"),
         ({"blocks": 11}, "blocks 11"),
+        ({"global_loads": {"64": 2}}, "loads 2x64"),
+        ({"hmma_percent": 24.0}, "HMMA 24.0 %"),
         ({"kernel": "other<float>"}, "not recorded"),
         ({"stack": 8}, "use no local memory"),
         ({"spill_loads": 4}, "use no local memory"),

@@ -1,7 +1,8 @@
 """What the machine code of our kernels must keep to: gates for each family, and the record.
 
 The record, tests/kernel_record.json, holds a line for each kernel and architecture with its
-registers, shared memory, blocks on a multiprocessor, and what it spills. It changes only by
+registers, shared memory, blocks on a multiprocessor, accesses of global memory, the share of
+multiply-adds in its main loop, and what it spills. It changes only by
 `tools/kernel-report --update`, so that a change of a kernel's resources is seen in its commit.
 """
 
@@ -152,6 +153,13 @@ def key(row: dict) -> str:
 def line(row: dict) -> str:
     """Return what the record keeps of a kernel."""
     text = f"registers {row['registers']}, shared {row['shared']}, blocks {row['blocks']}"
+    for name in ("loads", "stores"):  # of global memory: number x bits
+        counts = row[f"global_{name}"]
+        if counts:
+            text += f", {name} " + " ".join(f"{n}x{bits}" for bits, n in counts.items())
+    for kind in ("ffma", "hmma"):
+        if row[f"{kind}_percent"] >= 1:
+            text += f", {kind.upper()} {row[f'{kind}_percent']} %"
     for name in ("stack", "spill_stores", "spill_loads"):
         if row[name]:
             text += f", {name.replace('_', ' ')} {row[name]}"
