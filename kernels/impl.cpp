@@ -1,4 +1,6 @@
+#include <striate/core/nearest.h>
 #include <striate/core/parallel.h>
+#include <striate/core/plugin.h>
 #include <striate/kernels/activation_value.h>
 #include <striate/kernels/impl.h>
 
@@ -7,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 
 namespace striate::kernels {
@@ -23,6 +26,61 @@ Lists& lists() {
   return *all;
 }
 
+/// One rule of `operation=entry,...`.
+struct Rule {
+  std::string operation, entry;
+};
+
+std::vector<Rule> rules_of(const std::string& text) {
+  std::vector<Rule> rules;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string rule = text.substr(begin, end - begin);
+    const size_t equals = rule.find('=');
+    if (equals == std::string::npos)
+      throw KernelError("kernel rules read operation=entry,...", "'" + text + "'");
+    rules.push_back({rule.substr(0, equals), rule.substr(equals + 1)});
+    begin = end + 1;
+  }
+  return rules;
+}
+
+/// Return the names of an operation's entries on all devices, of all operations' for `*`.
+std::vector<std::string> entry_names(const std::string& operation) {
+  std::set<std::string> names;
+  const std::shared_lock lock(lists().mutex);
+  for (const auto& [name, list] : lists().entries)
+    if (operation == "*" || operation == name)
+      for (const auto& entry : list) names.insert(entry->name);
+  return {names.begin(), names.end()};
+}
+
+[[noreturn]] void refuse(const std::string& rule, const std::string& word,
+                         const std::vector<std::string>& known, const std::string& fix = "") {
+  const std::string near = nearest(word, known);
+  throw KernelError(rule + comma_separated(known), "'" + word + "'",
+                    near.empty() ? fix : "Perhaps '" + near + "' is meant");
+}
+
+/// Throw KernelError for rules of operations or entries that do not exist.
+void check_rules(const std::string& text) {
+  for (const Rule& rule : rules_of(text)) {
+    const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    const auto known = operations_with_entries();
+    if (rule.operation != "*" && !has(known, rule.operation))
+      refuse("kernel rules name an operation that has kernels, or *: ", rule.operation, known);
+    if (rule.entry == "auto" || has(entry_names(rule.operation), rule.entry)) continue;
+    const Plugin& cuda = cuda_plugin();  // entries of CUDA are there once the plug-in is loaded
+    const auto names = entry_names(rule.operation);
+    if (!has(names, rule.entry))
+      refuse("an entry of " + (rule.operation == "*" ? "any operation" : rule.operation) +
+                 " must be auto or one of ",
+             rule.entry, names, cuda.loaded ? "" : "CUDA's are not among them: " + cuda.reason);
+  }
+}
+
 struct Forced {
   std::mutex mutex;
   std::string rules;
@@ -30,26 +88,20 @@ struct Forced {
 
 Forced& forced_rules() {
   static Forced* rules = [] {
-    auto* made = new Forced;  // lives as long as the process: entries may ask at exit
+    auto made = std::make_unique<Forced>();
     if (const char* text = std::getenv("STRIATE_KERNELS")) made->rules = text;
-    return made;
+    check_rules(made->rules);
+    return made.release();  // lives as long as the process: entries may ask at exit
   }();
   return *rules;
 }
 
 /// Return the entry's name that the rules force on the operation, or "auto".
-std::string forced_name(const std::string& rules, const std::string& operation) {
+std::string forced_name(const std::string& text, const std::string& operation) {
   std::string own = "", all = "auto";
-  for (size_t begin = 0; begin < rules.size();) {
-    const size_t end = std::min(rules.find(',', begin), rules.size());
-    const std::string rule = rules.substr(begin, end - begin);
-    const size_t equals = rule.find('=');
-    if (equals == std::string::npos)
-      throw KernelError("kernel rules read operation=entry,...", "'" + rules + "'");
-    const std::string key = rule.substr(0, equals), value = rule.substr(equals + 1);
-    if (key == operation) own = value;
-    if (key == "*") all = value;
-    begin = end + 1;
+  for (const Rule& rule : rules_of(text)) {
+    if (rule.operation == operation) own = rule.entry;
+    if (rule.operation == "*") all = rule.entry;
   }
   return own.empty() ? all : own;
 }
@@ -163,6 +215,7 @@ std::vector<const Entry*> entries(const std::string& operation, DeviceType devic
 
 std::vector<std::string> operations_with_entries() {
   std::vector<std::string> names;
+  const std::shared_lock lock(lists().mutex);
   for (const auto& [name, list] : lists().entries) names.push_back(name);
   return names;
 }
@@ -201,10 +254,11 @@ Choice choose(const Problem& problem) {
   for (const Candidate& candidate : choice.candidates) named |= candidate.entry->name == wanted;
   const bool is_forced = wanted != "auto" && (named || own_rule);
   if (is_forced && !named) {
-    std::string names;
-    for (const Candidate& c : choice.candidates)
-      names += (names.empty() ? "" : ", ") + c.entry->name;
-    throw KernelError("no entry '" + wanted + "' for " + problem.operation, "entries " + names);
+    std::vector<std::string> names;
+    for (const Candidate& c : choice.candidates) names.push_back(c.entry->name);
+    throw KernelError(
+        "no entry '" + wanted + "' for " + problem.operation + " on " + problem.device.to_string(),
+        "entries " + comma_separated(names));
   }
   // Estimates do not know of copies between layouts. A later entry is prepared too while its
   // estimate is below the time of the best one so far, copies included.
@@ -251,7 +305,7 @@ Choice choose(const Problem& problem) {
 }
 
 std::string force(const std::string& rules) {
-  forced_name(rules, "");  // throws when malformed
+  check_rules(rules);
   std::lock_guard<std::mutex> lock(forced_rules().mutex);
   std::string before = rules;
   before.swap(forced_rules().rules);

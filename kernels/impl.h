@@ -165,8 +165,8 @@ bool is_served(const Problem& problem);
 /// one that declines or is absent gives way to the usual choice.
 Choice choose(const Problem& problem);
 
-/// Force entries as STRIATE_KERNELS does: `conv2d=implicit_gemm,*=auto`. Later rules win, an
-/// operation's own rule wins over `*`. Returns the rules that held before.
+/// Force entries as STRIATE_KERNELS does: `conv2d=implicit_gemm,*=auto`. Of several, the last, but
+/// an operation's own before `*`. Returns those before. Throws KernelError for what does not exist.
 std::string force(const std::string& rules);
 std::string forced();
 
