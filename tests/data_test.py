@@ -424,9 +424,9 @@ def test_state_with_drop_last():
     ("state", "reason"),
     [
         ({"epoch": 0, "position": 0, "samples": 9}, "of 10 samples, got one of 9"),
-        ({"epoch": -1, "position": 0}, "got epoch -1"),
-        ({"epoch": 0, "position": 10}, "position < 10"),
-        ({"epoch": 0, "position": -4}, "position -4"),
+        ({"epoch": -1, "position": 0}, "epoch must be at least 0, got -1"),
+        ({"epoch": 0, "position": 10}, "position must be at most 9, got 10"),
+        ({"epoch": 0, "position": -4}, "position must be at least 0, got -4"),
     ],
 )
 def test_restore_refuses_an_alien_state(state, reason):
@@ -450,9 +450,9 @@ def test_restore_refuses_an_alien_state(state, reason):
         ((np.zeros(4), None, 0), st.ShapeError, "batch_size must be at least 1, got 0"),
         ((np.zeros(4), None, -3), st.ShapeError, "batch_size must be at least 1, got -3"),
         ((np.zeros(4), None, 2.5), st.DTypeError, "batch_size must be a whole number, got 2.5"),
-        ((np.array(["a", "b"]), None, 1), st.DTypeError, "x must hold numbers, got dtype <U1"),
-        ((np.array([{}, None]), None, 1), st.DTypeError, "x must hold numbers, got dtype object"),
-        (([[1.0], [1.0, 2.0]], None, 1), st.ShapeError, "x must be an array"),
+        ((np.array(["a", "b"]), None, 1), st.DTypeError, "x must hold numbers, got <U1"),
+        ((np.array([{}, None]), None, 1), st.DTypeError, "x must hold numbers, got object"),
+        (([[1.0], [1.0, 2.0]], None, 1), st.ShapeError, "x must hold numbers, as many in each row"),
         ((3.0, None, 1), st.ShapeError, r"x must be \[N, ...\], got a single float64"),
         (({}, None, 1), st.ShapeError, "at least one array, got x = {}"),
     ],

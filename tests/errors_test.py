@@ -103,10 +103,11 @@ LAYER_CASES = [
     ),
     (
         lambda: st.Dense(3, name="d")("text"),
-        "a layer is applied to values of a graph, got <class 'str'>. Begin with st.Input(shape).",
+        "[Dense \"d\"] a layer is applied to values of a graph, got 'text'. "
+        "Begin with st.Input(shape).",
     ),
     (lambda: st.Input((0, 3)), "an input's sizes must be >= 1, got [N, 0, 3]."),
-    (lambda: st.Input((-2, 3)), "sizes must not be negative, got [N, -2, 3]."),
+    (lambda: st.Input((-2, 3)), "an input's sizes must be >= 1, got [N, -2, 3]."),
     (lambda: st.Sequential([]), "Sequential begins with an Input, got no layers. "
                                 "Put st.Input(shape) first."),
     (lambda: st.Sequential([st.Dense(3)]), "Sequential begins with an Input, got Dense. "
@@ -224,7 +225,7 @@ def test_compile_says_what_exists():
          {"loss": "mse", "device": "gpux"}),
         (st.ShapeError, "compile needs one loss, or one for each of the 1 outputs, got 2.",
          {"loss": ["mse", "mse"]}),
-        (st.ShapeError, "shards must be >= 1, got 0.", {"loss": "mse", "shards": 0}),
+        (st.ShapeError, "shards must be at least 1, got 0.", {"loss": "mse", "shards": 0}),
     ]  # fmt: skip
     for kind, text, options in cases:
         raises(kind, text, lambda: model.compile(**options))  # noqa: B023
@@ -382,7 +383,8 @@ def test_wrong_sizes_name_the_input():
     )
     raises(
         st.ShapeError,
-        "a program takes 1 inputs, got 2.",
+        "the model has 1 input, 'picture', got a list of 2, "
+        "the first ndarray [2, 4, 4, 1] of float64.",
         lambda: model.predict([np.zeros((2, 4, 4, 1))] * 2),
     )
     raises(
@@ -402,8 +404,7 @@ def test_wrong_element_types():
     )
     raises(
         st.DTypeError,
-        "arrays must be float16, float32, float64, uint8, int32, int64 or bool, got complex64. "
-        "Convert it with array.astype(...).",
+        "an array must hold numbers, got complex64.",
         lambda: ops.relu(np.zeros(3, np.complex64)),
     )
     raises(
@@ -426,8 +427,8 @@ def test_wrong_element_types():
     weight = model.layer("conv").weights[1]
     raises(
         st.DTypeError,
-        "the weight 'conv/bias' takes float32, got int32.",
-        lambda: weight.assign(st.Tensor(np.zeros(4, np.int32))),
+        "an array must hold numbers, got complex64.",
+        lambda: weight.assign(np.zeros(4, np.complex64)),
     )
 
 

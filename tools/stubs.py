@@ -18,7 +18,9 @@ from striate.registered import Described, RegisteredLayer
 PACKAGE = Path(__file__).resolve().parents[1] / "python" / "striate"
 HEAD = "# Written by tools/stubs.py from what the library registers.\n"
 BINDINGS = ("Tensor", "Value", "Variable", "Optimizer")
-FUNCTIONS = ("devices", "memory_stats", "seed", "set_threads", "threads")
+FUNCTIONS = ("devices", "memory_stats", "threads")
+# The base of layers without options of their own, which is one in the stubs alone.
+PLAIN = "_PlainLayer"
 
 
 def quoted(text: str, indent: str = "    ") -> str:
@@ -68,6 +70,8 @@ def function(name: str, given: str, result: str, doc: str, indent: str = "") -> 
 
 def registered(made: type, base: str) -> str:
     """Print a class made from a registration."""
+    if issubclass(made, RegisteredLayer) and not made._schema["fields"]:
+        return f"\nclass {made.__name__}({PLAIN}):\n{quoted(made._schema['doc'])}"
     given = parameters(made.__signature__)
     method = function("__init__", f"self, {given}" if given else "self", "None", "", "    ")
     return f"\nclass {made.__name__}({base}):\n{quoted(made.__doc__)}\n{method}"
@@ -93,6 +97,10 @@ def package() -> str:
         rows = "".join(f"    {name} as {name},\n" for name in sorted(set(names)))
         text += f"from {module} import (\n{rows})\n"
     text += "\n__version__: str\n"
+    plain = [made for made, base in classes if base != "Described" and not made._schema["fields"]]
+    text += f"\nclass {PLAIN}(RegisteredLayer):\n"
+    given = parameters(plain[0].__signature__)
+    text += function("__init__", f"self, {given}", "None", "", "    ")
     return text + "".join(registered(made, base) for made, base in classes)
 
 
@@ -116,7 +124,7 @@ def bound(name: str, doc: str, indent: str) -> str:
 
 def bindings() -> str:
     """Print striate/_striate.pyi: what of the compiled module users meet."""
-    text = HEAD + "from collections.abc import Sequence\nfrom typing import Any\n\nimport numpy\n"
+    text = HEAD + "from typing import Any\n\nimport numpy\n"
     for class_name in BINDINGS:
         made = getattr(st._striate, class_name)
         text += f"\nclass {class_name}:\n" + (quoted(made.__doc__) if made.__doc__ else "")
@@ -125,10 +133,12 @@ def bindings() -> str:
             if isinstance(member, property):
                 result = clean(member.fget.__doc__).strip().rpartition("-> ")[2]
                 text += f"    @property\n    def {name}(self) -> {result}: ...\n"
-            elif inspect.isfunction(member):  # an operator: striate/ops.py sets them
-                count = len(inspect.signature(member).parameters)
-                given = "self, other: Any" if count == 2 else "self"
-                text += f"    def {name}({given}) -> {class_name}: ...\n"
+            elif inspect.isfunction(member):  # an operator: striate/operators.py sets them
+                if member.__name__ == "operator":
+                    count = len(inspect.signature(member).parameters)
+                    given = "self, other: Any" if count == 2 else "self"
+                    result = "Any" if name in ("__eq__", "__ne__") else class_name
+                    text += f"    def {name}({given}) -> {result}: ...\n"
             elif doc.startswith(f"{name}("):
                 text += bound(name, doc, "    ")
     for name in FUNCTIONS:
@@ -141,7 +151,8 @@ def operations() -> str:
     text = HEAD + "from collections.abc import Sequence\nfrom typing import Any\n\n"
     text += "from striate._striate import Tensor\n\n"
     text += "def names() -> list[str]:\n" + quoted(st.ops.names.__doc__)
-    text += "\ndef as_tensor(value: Any) -> Tensor:\n" + quoted(st.ops.as_tensor.__doc__)
+    given = "value: Any, dtype: str | None = None"
+    text += "\n" + function("as_tensor", given, "Tensor", st.ops.as_tensor.__doc__)
     for name in sorted(st.ops.names()):
         made = getattr(st.ops, name)
         given = parameters(made.__signature__, "Any")

@@ -1,20 +1,23 @@
 // What the binding files share: JSON, tensors and errors between Python and C++.
 #pragma once
 
-#include <striate/core/json.h>
-#include <striate/core/tensor.h>
-#include <striate/layers/graph/options.h>
-
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <striate/core/json.h>
+#include <striate/core/tensor.h>
+#include <striate/layers/graph/graph.h>
+#include <striate/layers/graph/options.h>
 
 namespace py = pybind11;
 
 namespace striate {
 
-/// Convert dicts, sequences, numbers, strings and None; refuses the rest with TypeError.
+/// Convert dicts, sequences, numbers, strings, element types and None; refuses the rest with
+/// DTypeError, numbers beyond 64 bits with ShapeError.
 Json to_json(const py::handle& object);
+/// Print what a user gave, for a message.
+std::string shown(const py::handle& object);
 py::object to_python(const Json& json);
 
 /// Share a contiguous NumPy array's memory; the tensor keeps the array.

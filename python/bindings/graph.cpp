@@ -26,11 +26,10 @@ std::vector<Value> values_of(const py::sequence& arguments) {
       values.push_back(argument.cast<Value>());
     else if (py::isinstance<Tensor>(argument))
       values.push_back(constant_value(argument.cast<Tensor>().clone()));
-    else if (PyNumber_Check(argument.ptr()))
+    else if (PyFloat_Check(argument.ptr()) || PyLong_Check(argument.ptr()))
       values.push_back(scalar(argument.cast<float>()));
     else
-      throw ShapeError("a layer is applied to values of a graph",
-                       py::str(py::type::of(argument)).cast<std::string>(),
+      throw ShapeError("a layer is applied to values of a graph", shown(argument),
                        "Begin with st.Input(shape)");
   }
   return values;
@@ -196,8 +195,18 @@ void bind_graph(py::module_& module) {
           "Whether training changes it: no statistics, and not frozen.")
       .def("value", &Variable::value, "Return a copy as a tensor.")
       .def(
-          "assign", [](Variable& v, const Tensor& t) { v.assign(t); }, py::arg("value"),
-          "Copy a tensor of the same shape and type into it. Raises ShapeError, DTypeError.")
+          "assign",
+          [](Variable& v, const py::object& value) {
+            const py::object ops = py::module_::import("striate.ops");
+            v.assign(ops.attr("as_tensor")(value, name_of(v.type.dtype)).cast<Tensor>());
+          },
+          py::arg("value"),
+          "Copy an array, tensor or numbers of its shape. Raises ShapeError, DTypeError.")
+      .def("__repr__",
+           [](const Variable& v) {
+             return "<striate.Variable '" + v.path + "' " + v.type.shape.to_string() + " " +
+                    name_of(v.type.dtype) + ">";
+           })
       .def(
           "symbol", [](const std::shared_ptr<Variable>& v) { return variable_value(v); },
           "Return it as a symbolic value.")
@@ -207,12 +216,24 @@ void bind_graph(py::module_& module) {
   py::class_<Layer>(module, "Layer", "A layer whose rules are in C++.")
       .def(
           py::init([](const std::string& type, const py::handle& options, const std::string& name) {
-            return Layer::make(type, to_json(options), name);
+            try {
+              return Layer::make(type, to_json(options), name);
+            } catch (Error& error) {
+              error.set_layer(LayerName{type, name}.to_string());
+              throw;
+            }
           }),
           py::arg("type"), py::arg("options"), py::arg("name") = "")
       .def(
           "__call__",
-          [](const Layer& layer, const py::sequence& inputs) { return layer(values_of(inputs)); },
+          [](const Layer& layer, const py::sequence& inputs) {
+            try {
+              return layer(values_of(inputs));
+            } catch (Error& error) {
+              error.set_layer(layer.state().name->to_string());
+              throw;
+            }
+          },
           py::arg("inputs"))
       .def(
           "__eq__", [](const Layer& a, const Layer& b) { return a == b; }, py::arg("other"),
@@ -245,7 +266,16 @@ void bind_graph(py::module_& module) {
             o.set_learning_rate(json.is_number() ? Schedule(json.as_number()) : Schedule(json));
           },
           py::arg("rate"), "Set the learning rate of later steps: a number or a schedule.")
-      .def_property_readonly("state", &Optimizer::state, "Its variables, such as moments.");
+      .def_property_readonly("state", &Optimizer::state, "Its variables, such as moments.")
+      .def("__repr__", [](const Optimizer& o) {
+        std::string options;
+        const Json config = o.config();
+        for (const auto& [name, value] : config.members())
+          if (name != "type")
+            options += (options.empty() ? "" : ", ") + name + "=" +
+                       py::repr(to_python(value)).cast<std::string>();
+        return config["type"].as_string() + "(" + options + ")";
+      });
   module.def(
       "input_value",
       [](const py::handle& shape, const std::string& dtype, const std::string& name) {
@@ -303,6 +333,16 @@ void bind_graph(py::module_& module) {
     module.def(
         name, [all] { return describe_all(all()); }, "Return {name, doc, fields} of each.");
   };
+  module.def(
+      "check_options",
+      [](const std::string& type, const py::handle& options) {
+        for (const auto all : {Optimizer::schemas, Schedule::schemas, initializer_schemas,
+                               loss_schemas, metric_schemas})
+          for (const Schema* schema : all())
+            if (schema->name == type) schema->read(to_json(options));
+      },
+      py::arg("type"), py::arg("options"),
+      "Refuse options that an optimizer, schedule, initializer, loss or metric does not take.");
   schemas("optimizer_schemas", Optimizer::schemas);
   schemas("schedule_schemas", Schedule::schemas);
   schemas("initializer_schemas", initializer_schemas);

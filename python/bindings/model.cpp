@@ -11,6 +11,19 @@
 namespace striate {
 namespace {
 
+std::string name_of_function(const py::object& function) {
+  return py::str(py::getattr(function, "__name__", py::str("function")));
+}
+
+/// Return what a user's loss or metric gave, which must be symbolic.
+Value symbolic(const py::object& result, const py::object& function) {
+  if (py::isinstance<Value>(result)) return result.cast<Value>();
+  DTypeError error("a loss or metric returns a symbolic value, made by st.ops from its arguments",
+                   shown(result), result.is_none() ? "Perhaps its return is missing" : "");
+  error.set_layer(name_of_function(function));
+  throw error;
+}
+
 LossFunction from_python(const py::object& given) {
   // The last holder may let go of it in a thread without the interpreter's lock.
   const std::shared_ptr<py::object> function(new py::object(given), [](py::object* object) {
@@ -19,7 +32,7 @@ LossFunction from_python(const py::object& given) {
   });
   return [function](const Value& targets, const Value& output) {
     const py::gil_scoped_acquire gil;
-    return (*function)(targets, output).cast<Value>();
+    return symbolic((*function)(targets, output), *function);
   };
 }
 
@@ -28,7 +41,7 @@ NamedFunction function_of(const py::handle& given, NamedFunction (*find)(const J
   if (!PyCallable_Check(given.ptr())) return find(to_json(given));
   const auto function = py::reinterpret_borrow<py::object>(given);
   NamedFunction named;
-  named.name = py::str(py::getattr(function, "__name__", py::str("function")));
+  named.name = name_of_function(function);
   named.function = from_python(function);
   return named;
 }
@@ -85,6 +98,13 @@ void bind_models(py::module_& module) {
            py::arg("inputs"), py::arg("outputs"), py::arg("name") = "model")
       .def_property_readonly("name", &Model::name)
       .def_property_readonly("inputs", &Model::inputs)
+      .def_property_readonly("input_names",
+                             [](const Model& m) {
+                               std::vector<std::string> names;
+                               for (const Value& input : m.inputs())
+                                 names.push_back(input.node->name->path);
+                               return names;
+                             })
       .def_property_readonly("outputs", &Model::outputs)
       .def_property_readonly("layers", &Model::layers)
       .def_property_readonly("weights", &Model::weights)
@@ -140,6 +160,11 @@ void bind_models(py::module_& module) {
             return rows;
           },
           py::arg("batch"), "Return the (shape, dtype) of each target of so many samples.")
+      .def(
+          "plan",
+          [](const Model& m, const std::string& purpose, const py::sequence& x,
+             const py::sequence& y) { m.program(purpose, types_of(x), types_of(y)); },
+          py::arg("purpose"), py::arg("x"), py::arg("y"), "Plan a program before its first batch.")
       .def(
           "plan_seconds",
           [](const Model& m, const std::string& purpose, const py::sequence& x,

@@ -1,5 +1,6 @@
 // The module striate._striate: errors, devices, kernels and what all files share.
 #include <striate/core/device.h>
+#include <striate/core/nearest.h>
 #include <striate/core/parallel.h>
 #include <striate/kernels/impl.h>
 #include <striate/layers/initializer.h>
@@ -13,27 +14,47 @@ Json to_json(const py::handle& object) {
   if (object.is_none()) return {};
   if (py::isinstance<py::bool_>(object)) return object.cast<bool>();
   if (py::isinstance<py::str>(object)) return object.cast<std::string>();
-  if (PyLong_Check(object.ptr())) return object.cast<int64_t>();
+  if (PyIndex_Check(object.ptr()) && !PyType_Check(object.ptr())) {
+    const auto whole = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+    int overflow = 0;
+    const int64_t value = whole ? PyLong_AsLongLongAndOverflow(whole.ptr(), &overflow) : 0;
+    if (whole && overflow == 0) return value;
+    if (!whole && !PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
+    PyErr_Clear();  // NumPy's arrays have the slot, but only those of one integer an answer
+    if (overflow != 0) throw ShapeError("whole numbers are from -2^63 to 2^63 - 1", py::str(whole));
+  }
   if (PyFloat_Check(object.ptr())) return object.cast<double>();
   if (py::isinstance<py::dict>(object)) {
     Json json = Json::object();
-    for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(object))
-      json.set(py::str(key).cast<std::string>(), to_json(value));
+    for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(object)) try {
+        json.set(py::str(key).cast<std::string>(), to_json(value));
+      } catch (const DTypeError& error) {
+        throw DTypeError("option '" + py::str(key).cast<std::string>() + "': " + error.rule(),
+                         error.values());
+      } catch (const ShapeError& error) {
+        throw ShapeError("option '" + py::str(key).cast<std::string>() + "': " + error.rule(),
+                         error.values());
+      }
     return json;
   }
-  if (py::hasattr(object, "__index__"))
-    return py::int_(py::reinterpret_borrow<py::object>(object)).cast<int64_t>();
+  if (PyType_Check(object.ptr()) || py::isinstance<py::dtype>(object)) {
+    const py::object dtype = py::module_::import("striate.arguments").attr("dtype_name")(object);
+    return dtype.cast<std::string>();
+  }
   if (py::hasattr(object, "get_config"))
     return to_json(py::reinterpret_borrow<py::object>(object).attr("get_config")());
-  if (py::isinstance<py::sequence>(object)) {
+  if (py::isinstance<py::sequence>(object) || py::isinstance<py::array>(object)) {
     Json json = Json::array();
-    for (const auto& item : py::reinterpret_borrow<py::sequence>(object)) json.push(to_json(item));
+    for (const auto& item : py::reinterpret_borrow<py::object>(object)) json.push(to_json(item));
     return json;
   }
-  if (py::hasattr(object, "__float__"))
+  if (py::hasattr(object, "__float__") && !py::isinstance<Value>(object))
     return py::float_(py::reinterpret_borrow<py::object>(object)).cast<double>();
-  throw py::type_error("an option must be a number, a string, a sequence, a dict or None, not " +
-                       py::str(py::type::of(object)).cast<std::string>());
+  throw DTypeError("an option is a number, a string, a sequence, a dict or None", shown(object));
+}
+
+std::string shown(const py::handle& object) {
+  return py::module_::import("striate.arguments").attr("shown")(object).cast<std::string>();
 }
 
 py::object to_python(const Json& json) {
@@ -72,11 +93,18 @@ py::object describe(const Schema& schema) {
 
 namespace {
 
+/// Paths may hold any bytes, a Python text may not.
+py::object text(const std::string& bytes) {
+  return py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+      bytes.data(), static_cast<py::ssize_t>(bytes.size()), "backslashreplace"));
+}
+
 void raise(const char* type, const Error& error) {
   const py::object kind = py::module_::import("striate.errors").attr(type);
   const py::object made =
-      kind(error.what(), py::arg("layer") = error.layer(), py::arg("rule") = error.rule(),
-           py::arg("values") = error.values(), py::arg("fix") = error.fix());
+      kind(text(error.what()), py::arg("layer") = text(error.layer()),
+           py::arg("rule") = text(error.rule()), py::arg("values") = text(error.values()),
+           py::arg("fix") = text(error.fix()));
   PyErr_SetObject(kind.ptr(), made.ptr());
 }
 
@@ -101,6 +129,8 @@ void translate(std::exception_ptr pointer) {
     raise("OutOfMemoryError", e);
   } catch (const Error& e) {
     raise("Error", e);
+  } catch (const py::cast_error& e) {
+    raise("DTypeError", DTypeError("an argument has the wrong type", e.what()));
   }
 }
 
@@ -151,6 +181,8 @@ PYBIND11_MODULE(_striate, module) {
       py::arg("name"), "Return a device's name and instruction set in words.");
   module.def("kernel_names", list_kernels, py::arg("operation"), py::arg("device"),
              "Return the names of an operation's kernels, the reference last.");
+  module.def("nearest", nearest, py::arg("word"), py::arg("words"),
+             "Return the word that a misspelt one was meant to be, or an empty text.");
   module.def("operations_with_kernels", kernels::operations_with_entries,
              "Return the names of the operations that have kernels.");
   module.def("force_kernels", kernels::force, py::arg("rules"),

@@ -40,6 +40,34 @@ Tensor shared(const std::shared_ptr<py::array>& kept) {
   return Tensor(shape, dtype_of_array(*kept), std::move(buffer));
 }
 
+/// Read sizes of which one may be -1: what is left of the elements.
+Shape whole_shape(const py::object& sizes, int64_t elements) {
+  const Json json = to_json(sizes);
+  if (!json.is_array()) throw DTypeError("a shape is a sequence of whole numbers", shown(sizes));
+  std::vector<int64_t> dims;
+  int64_t known = 1, open = 0;
+  for (const Json& item : json.items()) {
+    if (!item.is_integer() || item.as_integer() < -1)
+      throw ShapeError("a shape's sizes are whole numbers from 0, and at most one -1",
+                       shown(sizes));
+    dims.push_back(item.as_integer());
+    if (dims.back() == -1)
+      ++open;
+    else
+      known *= std::min<int64_t>(dims.back(), int64_t{1} << 31);
+  }
+  if (open > 1) throw ShapeError("a shape has at most one -1", shown(sizes));
+  for (int64_t& d : dims)
+    if (d == -1) d = known > 0 ? elements / known : 0;
+  return Shape(dims);
+}
+
+int64_t rows_of(const Tensor& t) {
+  if (t.shape().rank() == 0)
+    throw DTypeError("a tensor without dimensions has no rows", "shape []", "Use item()");
+  return t.shape()[0];
+}
+
 std::vector<Tensor> tensors_of(const py::sequence& arguments) {
   std::vector<Tensor> tensors;
   for (const auto& argument : arguments)
@@ -81,7 +109,8 @@ void bind_tensors(py::module_& module) {
       "A dense, row-major array on a device, made from any value that NumPy can read.")
       .def(py::init([](const py::object& value) {
              if (py::isinstance<Tensor>(value)) return value.cast<Tensor>();
-             return to_tensor(py::module_::import("numpy").attr("asarray")(value)).clone();
+             return to_tensor(py::module_::import("striate.arguments").attr("as_array")(value))
+                 .clone();
            }),
            py::arg("value"))
       .def_property_readonly(
@@ -101,21 +130,46 @@ void bind_tensors(py::module_& module) {
       .def("item", &Tensor::item, "Return the only element as a float.")
       .def(
           "to",
-          [](const Tensor& t, const std::string& name) { return t.to(device_from_name(name)); },
+          [](const Tensor& t, const py::object& device) {
+            const Json name = to_json(device);
+            return t.to(device_from_name(name.is_string() ? name.as_string() : shown(device)));
+          },
           py::arg("device"), "Return a copy on a device; itself when it is there.")
       .def("clone", &Tensor::clone, "Return a copy.")
       .def(
           "reshape",
-          [](const Tensor& t, const std::vector<int64_t>& dims) { return t.reshape(Shape(dims)); },
-          py::arg("shape"), "Return the same elements under another shape.")
+          [](const Tensor& t, const py::args& sizes, const py::object& shape) {
+            py::object given = shape.is_none() ? py::object(sizes) : shape;
+            if (shape.is_none() && sizes.size() == 1 && !PyLong_Check(sizes[0].ptr()))
+              given = sizes[0];
+            return t.reshape(whole_shape(given, t.elements()));
+          },
+          py::arg("shape") = py::none(),
+          "Return the same elements under another shape: `reshape(2, -1)` or `reshape((2, -1))`.")
       .def("__float__", &Tensor::item)
       .def("__int__", [](const Tensor& t) { return static_cast<int64_t>(t.item()); })
-      .def("__bool__", [](const Tensor& t) { return t.item() != 0; })
-      .def("__len__",
+      .def("__bool__",
            [](const Tensor& t) {
-             if (t.shape().rank() == 0) throw py::type_error("a scalar tensor has no length");
-             return t.shape()[0];
+             if (t.elements() != 1)
+               throw ShapeError("only a tensor of one element is true or false",
+                                t.shape().to_string(), "Use numpy().all() or numpy().any()");
+             return t.item() != 0;
            })
+      .def("__len__", rows_of)
+      .def("__iter__",
+           [](const py::object& t) {
+             const py::module_ builtins = py::module_::import("builtins");
+             const py::object rows = builtins.attr("range")(rows_of(t.cast<const Tensor&>()));
+             return builtins.attr("map")(t.attr("__getitem__"), rows);
+           })
+      .def("__format__",
+           [](const py::object& t, const std::string& how) {
+             if (how.empty()) return py::str(t);
+             t.attr("item")();  // throws where there are several
+             return py::str(t.attr("numpy")().attr("item")().attr("__format__")(how));
+           })
+      .def("__copy__", &Tensor::clone)
+      .def("__deepcopy__", [](const Tensor& t, const py::dict&) { return t.clone(); })
       .def(
           "__array__",
           [](const Tensor& t, const py::object& dtype, const py::object&) -> py::object {

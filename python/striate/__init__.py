@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 
 from striate import _striate
 from striate._striate import (
@@ -12,8 +13,6 @@ from striate._striate import (
     __version__,
     devices,
     memory_stats,
-    seed,
-    set_threads,
     threads,
 )
 from striate.errors import (
@@ -27,11 +26,13 @@ from striate.errors import (
     OutOfMemoryError,
     ShapeError,
 )
-from striate.model import Model, Sequential, load
+from striate.model import Model
 from striate.program import Program, grad
 from striate.registered import Input, Layer, register
 from striate.registered import described_classes as _described_classes
 from striate.registered import layer_classes as _layer_classes
+from striate.sequential import Sequential, load
+from striate.settings import seed, set_threads
 
 from striate import kernels, ops  # isort: skip
 
@@ -47,8 +48,12 @@ for _schemas in (
 del _schemas
 
 _LAZY = ("data", "view", "zoo")
-_IMPORTED = {"annotations", "errors", "importlib", "listed", "model", "program", "registered"}
-__all__ = [name for name in globals() if not name.startswith("_") and name not in _IMPORTED]
+__all__ = ["kernels", "ops"]
+__all__ += [
+    name
+    for name, value in list(globals().items())
+    if not name.startswith("_") and name != "annotations" and not inspect.ismodule(value)
+]
 __all__ += [*_LAZY, "History", "__version__"]
 
 
@@ -57,7 +62,9 @@ def __getattr__(name):
         return importlib.import_module(f"striate.{name}")
     if name == "History":
         return importlib.import_module("striate.history").History
-    raise AttributeError(f"module 'striate' has no attribute '{name}'")
+    fix = _striate.nearest(name, __all__)
+    fix = f". Perhaps '{fix}' is meant." if fix else ""
+    raise AttributeError(f"module 'striate' has no attribute '{name}'{fix}")
 
 
 def __dir__():

@@ -9,8 +9,6 @@ from striate._striate import (
     Variable as Variable,
     devices as devices,
     memory_stats as memory_stats,
-    seed as seed,
-    set_threads as set_threads,
     threads as threads,
 )
 from striate.errors import (
@@ -29,8 +27,6 @@ from striate.history import (
 )
 from striate.model import (
     Model as Model,
-    Sequential as Sequential,
-    load as load,
 )
 from striate.program import (
     Program as Program,
@@ -43,8 +39,24 @@ from striate.registered import (
     RegisteredLayer as RegisteredLayer,
     register as register,
 )
+from striate.sequential import (
+    Sequential as Sequential,
+    load as load,
+)
+from striate.settings import (
+    seed as seed,
+    set_threads as set_threads,
+)
 
 __version__: str
+
+class _PlainLayer(RegisteredLayer):
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None: ...
 
 class Accuracy(Described):
     """Part of the samples whose largest score is the label's."""
@@ -120,20 +132,8 @@ class AdamW(Described):
         weight_decay: float = 0.004,
     ) -> None: ...
 
-class Add(RegisteredLayer):
-    """The sum of several values.
-
-    Args:
-        name: Path in the model. Default: given by it.
-        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
-    """
-
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        input_shape: Sequence[int] | None = None,
-    ) -> None: ...
+class Add(_PlainLayer):
+    """The sum of several values."""
 
 class AveragePool2D(RegisteredLayer):
     """The mean of each window and channel.
@@ -370,21 +370,10 @@ class Dropout(RegisteredLayer):
         input_shape: Sequence[int] | None = None,
     ) -> None: ...
 
-class Flatten(RegisteredLayer):
+class Flatten(_PlainLayer):
     """Make one row of each sample.
     x: [N, ...] -> y: [N, features]
-
-    Args:
-        name: Path in the model. Default: given by it.
-        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
     """
-
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        input_shape: Sequence[int] | None = None,
-    ) -> None: ...
 
 class GlobalAveragePool2D(RegisteredLayer):
     """The mean of each channel.
@@ -461,20 +450,8 @@ class MeanSquaredError(Described):
 
     def __init__(self) -> None: ...
 
-class Multiply(RegisteredLayer):
-    """The product of several values.
-
-    Args:
-        name: Path in the model. Default: given by it.
-        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
-    """
-
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        input_shape: Sequence[int] | None = None,
-    ) -> None: ...
+class Multiply(_PlainLayer):
+    """The product of several values."""
 
 class OneCycle(Described):
     """Up, then down to almost 0 (Smith and Topin 2018).
@@ -600,20 +577,8 @@ class SGD(Described):
         weight_decay: float = 0.0,
     ) -> None: ...
 
-class Softmax(RegisteredLayer):
-    """exp(x) / sum of exp(x), over the last axis.
-
-    Args:
-        name: Path in the model. Default: given by it.
-        input_shape: Sizes of one sample, in place of an `Input` before a model's first layer.
-    """
-
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        input_shape: Sequence[int] | None = None,
-    ) -> None: ...
+class Softmax(_PlainLayer):
+    """exp(x) / sum of exp(x), over the last axis."""
 
 class SparseCategoricalCrossentropy(Described):
     """Crossentropy of integer labels [N] and scores [N, classes].

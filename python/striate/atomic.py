@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .arguments import file_path
 from .errors import FileError
 
 
@@ -28,7 +29,7 @@ def replacing(file: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     >>> folder.cleanup()
     """
-    target = Path(file)
+    target = Path(file_path(file))
     new = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

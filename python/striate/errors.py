@@ -72,7 +72,7 @@ class ShapeError(Error, ValueError):
 
 
 class DTypeError(Error, TypeError):
-    """A value of a type that an operation cannot work with."""
+    """An argument that does not exist, or of a type that cannot be worked with."""
 
 
 class LabelError(Error, ValueError):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .arguments import file_path
 from .atomic import replacing
 from .errors import FileError
 
@@ -63,13 +64,14 @@ class History:
 
         Raises: FileError when the file is absent or is no such record.
         """
+        path = file_path(file)
         try:
-            rows = json.loads(Path(file).read_text())["epochs"]
+            rows = json.loads(Path(path).read_text())["epochs"]
             rows = [{k: math.nan if v is None else v for k, v in row.items()} for row in rows]
         except OSError as error:
-            raise _refused(file, error.strerror or str(error)) from error
+            raise _refused(path, error.strerror or str(error)) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _refused(file, f"{type(error).__name__}: {error}") from error
+            raise _refused(path, f"{type(error).__name__}: {error}") from error
         return cls(rows)
 
     def plot(self, file: str | os.PathLike[str] | None = None) -> Any:
@@ -110,7 +112,5 @@ def _text(value: Any) -> str:
     return str(value) if isinstance(value, int) else f"{float(value):.4f}"
 
 
-def _refused(file: str | os.PathLike[str], values: str) -> FileError:
-    return FileError(
-        layer="History", rule=f"{os.fspath(file)} must be a record of epochs", values=values
-    )
+def _refused(path: str, values: str) -> FileError:
+    return FileError(layer="History", rule=f"{path} must be a record of epochs", values=values)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from striate import _striate
-from striate.errors import KernelError
+from striate.arguments import nearest, shown, sizes, text
+from striate.errors import DTypeError, KernelError
 
 __all__ = ["list", "operations", "use"]
 
@@ -34,18 +35,24 @@ def list(operation, device="cpu", inputs=None, **options):  # noqa: A001
     [True]
     """
     if operation not in operations():
-        rule = f"'{operation}' has no kernels"
-        raise KernelError(f"{rule}; see st.kernels.operations().", rule=rule, values=operation)
-    _striate.describe_device(device)
+        raise KernelError(
+            rule="the operation must be one of st.kernels.operations()",
+            values=shown(operation),
+            fix=nearest(operation, operations()),
+        )
+    _striate.describe_device(text(device, "device"))
     if inputs is None:
         names = _striate.kernel_names(operation, device)
         return [{"name": name, "accepts": None, "reason": ""} for name in names]
+    if not isinstance(inputs, (tuple, type([]))):
+        rule = "inputs are a list of arrays or shapes"
+        raise DTypeError(rule=rule, values=shown(inputs))
     types = [
         example
         if example is None
         else (example.shape, str(example.dtype))
         if hasattr(example, "dtype")
-        else (example, "float32")
+        else (sizes(example, "an input"), "float32")
         for example in inputs
     ]
     return _striate.accepting_kernels(operation, options, types, device)
@@ -64,9 +71,10 @@ def use(rules):
         rules: `operation=entry,...`; `*=reference` for all operations, `auto` for the usual choice.
 
     Raises:
-        KernelError: When a program is made whose problem the forced entry declines.
+        KernelError: For an operation or entry that does not exist, and when a program is made
+            whose problem the forced entry declines.
     """
-    before = _striate.force_kernels(rules)
+    before = _striate.force_kernels(text(rules, "rules"))
     try:
         yield
     finally:

@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-import warnings
 
 import numpy as np
 
 from striate import _striate
+from striate.arguments import (
+    as_array,
+    file_path,
+    flag,
+    one_of,
+    real_number,
+    seed_number,
+    shown,
+    text,
+    whole_number,
+)
 from striate.errors import DTypeError, Error, ShapeError
+from striate.feeding import Feed, need_samples, one_or_list, split, tensors
 from striate.listed import listed
-from striate.ops import as_known_integers
-from striate.registered import Input, RegisteredLayer
+from striate.operators import refuse_copies
+from striate.program import as_optimizer, need_values
+from striate.registered import RegisteredLayer
 
-Tensor, Value = _striate.Tensor, _striate.Value
-
-
-def _arrays(data, what):
-    """Return the arrays of one or several inputs, as contiguous ones of a type we have."""
-    made = []
-    several = isinstance(data, (list, tuple)) and any(hasattr(item, "__array__") for item in data)
-    for item in data if several else [data]:
-        array = item.numpy() if isinstance(item, Tensor) else np.asarray(item)
-        if array.dtype.kind not in "fuib":
-            values = "None" if item is None else str(array.dtype)
-            raise DTypeError(rule=f"{what} must hold numbers", values=values)
-        if array.dtype in (np.float64, np.float16):
-            array = array.astype(np.float32)
-        array = as_known_integers(array)
-        made.append(array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("=")))
-    return made
+Tensor = _striate.Tensor
 
 
-def _tensors(arrays):
-    return [_striate.tensor_from_array(array) for array in arrays]
-
-
-def _need_samples(arrays, what):
-    counts = {len(a) if a.ndim else 0 for a in arrays}
-    if len(counts) != 1 or 0 in counts:
-        rule = "every array must have the same number of samples, at least one"
-        values = f"{what} of {', '.join(str(a.shape) for a in arrays)}"
-        raise ShapeError(rule=rule, values=values)
-    return counts.pop()
-
-
-def _function(given):
+def _function(given, what):
     """Return what the bindings take of a loss or metric: a name, a config, or a function."""
+    if isinstance(given, type) and hasattr(given, "get_config"):
+        raise DTypeError(
+            rule=f"{what} is made from its class", values=shown(given),
+            fix=f"Write st.{given.__name__}()",
+        )  # fmt: skip
     if hasattr(given, "get_config"):
         return given.get_config()
-    return getattr(given, "striate_name", given)
+    if isinstance(given, str) or callable(given) or (isinstance(given, dict) and "type" in given):
+        return getattr(given, "striate_name", given)
+    rule = f"{what} is a name, one of striate's, or a function of symbolic (targets, output)"
+    raise DTypeError(rule=rule, values=shown(given))
 
 
 class TrainStep:
     """One training step as a function of a batch: forward, loss, gradient, update."""
 
     def __init__(self, model):
-        self._handle = model._handle
+        self._model = model
+
+    def __repr__(self):
+        return f"<striate.TrainStep of {self._model!r}>"
 
     def __call__(self, x, y):
         """Train on one batch and return its loss, a tensor of rank 0.
@@ -65,7 +61,8 @@ class TrainStep:
             LabelError: A label outside the classes; its row is named and nothing has changed.
             NumericsError: The loss is not finite; the layer is named and no weight has changed.
         """
-        loss, _ = self._handle.train_batch(_tensors(_arrays(x, "x")), _tensors(_arrays(y, "y")))
+        model = self._model
+        loss, _ = model._run(model._handle.train_batch, x, y)
         return Tensor(np.float32(loss))
 
 
@@ -90,11 +87,15 @@ class Model:
     """
 
     def __init__(self, inputs, outputs, name="model"):
-        self._adopt(_striate.Model(listed(inputs), listed(outputs), name))
+        rule = "a model is made of symbolic inputs and outputs"
+        inputs, outputs = need_values(inputs, rule), need_values(outputs, rule)
+        self._adopt(_striate.Model(inputs, outputs, text(name, "a model's name")))
 
     def _adopt(self, handle):
         self._handle = handle
+        self._feed = Feed(handle)
         self._single = len(handle.outputs) == 1
+        self._one_at_a_time = threading.RLock()  # programs share memory
         return self
 
     @classmethod
@@ -125,7 +126,7 @@ class Model:
 
     def layer(self, path):
         """Return the layer of that path."""
-        return RegisteredLayer._wrap(self._handle.layer(path))
+        return RegisteredLayer._wrap(self._handle.layer(text(path, "a layer's path")))
 
     @property
     def weights(self):
@@ -146,18 +147,19 @@ class Model:
             ShapeError: When a value's shape or their number differs; nothing has changed then.
         """
         weights = self.weights
-        if len(values) != len(weights):
-            rule = f"the model has {len(weights)} weights"
-            raise ShapeError(f"{rule}, got {len(values)}.", rule=rule, values=str(len(values)))
-        arrays = [np.ascontiguousarray(value, dtype=np.float32) for value in values]
+        if not isinstance(values, (list, tuple)) or len(values) != len(weights):
+            several = isinstance(values, (list, tuple))
+            raise ShapeError(
+                rule=f"the model has {len(weights)} weights",
+                values=str(len(values)) if several else shown(values),
+            )
+        arrays = [as_array(value, "a weight").astype(np.float32) for value in values]
         for weight, array in zip(weights, arrays):
             if tuple(weight.shape) != array.shape:
                 rule = f"the weight '{weight.path}' takes the shape {list(weight.shape)}"
-                raise ShapeError(
-                    f"{rule}, got {list(array.shape)}.", rule=rule, values=str(list(array.shape))
-                )
+                raise ShapeError(rule=rule, values=str(list(array.shape)))
         for weight, array in zip(weights, arrays):
-            weight.assign(_striate.tensor_from_array(array))
+            weight.assign(array)
 
     def count_params(self):
         """Return the number of parameters, trained or not."""
@@ -165,17 +167,20 @@ class Model:
 
     def freeze(self, frozen=True):
         """Stop the training of all weights and statistics, or allow it with frozen=False."""
-        self._handle.freeze(frozen)
+        self._handle.freeze(flag(frozen, "frozen"))
 
     def replace_head(self, layer):
         """Return a model with the last layer replaced; the others are shared with this one."""
+        if not isinstance(layer, RegisteredLayer):
+            raise DTypeError(rule="a head is a layer, such as st.Dense(10)", values=shown(layer))
         return Model._wrap(self._handle.replace_head(layer._handle))
 
     def __call__(self, *inputs):
         """Apply the model as a layer: its layers and weights are shared."""
         if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
             inputs = inputs[0]
-        outputs = self._handle.apply(list(inputs))
+        rule, fix = "a model is applied as a layer to symbolic values", "predict(x) takes arrays"
+        outputs = self._handle.apply(need_values(list(inputs), rule, fix))
         return outputs[0] if len(outputs) == 1 else outputs
 
     # -- training ----------------------------------------------------------------------------
@@ -223,23 +228,23 @@ class Model:
         """
         if deterministic not in (True, "threads"):
             rule = 'deterministic must be True or "threads": no kernel is quicker without'
-            raise Error(f"{rule}, got {deterministic!r}.", rule=rule, values=repr(deterministic))
-        if not isinstance(optimizer, _striate.Optimizer):
-            config = optimizer.get_config() if hasattr(optimizer, "get_config") else optimizer
-            optimizer = _striate.Optimizer(config)
+            raise Error(rule=rule, values=repr(deterministic))
+        losses = [] if loss is None else [_function(item, "a loss") for item in listed(loss)]
+        shards = whole_number(shards, "shards", 1, 4096)
+        accumulate = whole_number(accumulate, "accumulate", 1, 4096)
         self._handle.compile(
-            optimizer=optimizer,
-            losses=[_function(item) for item in listed(loss)] if loss is not None else [],
-            metrics=[_function(item) for item in listed(metrics)],
-            loss_weights=[float(w) for w in loss_weights],
-            device=device,
-            precision=precision,
-            check_numerics=check_numerics,
-            exact=exact,
+            optimizer=as_optimizer(optimizer),
+            losses=losses,
+            metrics=[_function(item, "a metric") for item in listed(metrics)],
+            loss_weights=[real_number(w, "a weight of a loss") for w in listed(loss_weights)],
+            device=text(device, "device"),
+            precision=text(precision, "precision"),
+            check_numerics=flag(check_numerics, "check_numerics"),
+            exact=flag(exact, "exact"),
             same_for_threads=deterministic == "threads",
-            tune=tune,
+            tune=flag(tune, "tune"),
             shards=shards * accumulate,
-            seed=_striate.current_seed() if seed is None else seed,
+            seed=_striate.current_seed() if seed is None else seed_number(seed, "seed"),
         )
 
     @property
@@ -261,9 +266,22 @@ class Model:
         """Return a function that trains on one batch and returns its loss.
 
         Args:
-            batch_size: Plan for this size now, so that the first step is as quick as the others.
+            batch_size: Plan for this size now, for inputs of their own type and the targets that
+                the loss asks for, so that the first step is as quick as the others.
+
+        Raises:
+            Error: When the model is not compiled.
         """
+        if batch_size is None:
+            self._handle.target_types(1)  # refuses a model that is not compiled
+        else:
+            self._handle.plan(*self._program(batch_size, "train"))
         return TrainStep(self)
+
+    def _run(self, step, x, y, samples=None):
+        x, y = self._feed.inputs(x), self._feed.targets(y)
+        with self._one_at_a_time:
+            return step(tensors(x), tensors(y), samples)
 
     def _results(self, prefix, sums, samples):
         names = ["loss", *self.metric_names]
@@ -272,9 +290,8 @@ class Model:
     def _run_epoch(self, batches, run, progress):
         sums, samples = 0.0, 0
         for x, y in batches:
-            x, y = _arrays(x, "x"), _arrays(y, "y")
-            loss, metrics = run(_tensors(x), _tensors(y), batches.indices)
-            rows = len(x[0])
+            loss, metrics = self._run(run, x, y, batches.indices)
+            rows = len(batches.indices)
             sums = sums + rows * np.array([loss, *metrics])
             samples += rows
             if progress is not None:
@@ -296,20 +313,23 @@ class Model:
         verbose=True,
         callbacks=(),
         initial_epoch=0,
+        validation_split=0.0,
     ):
         """Train for some epochs and return a `History`.
 
         Args:
-            x: Inputs [N, ...] (a list for several), or a `st.data.Batches`.
+            x: Inputs [N, ...] (a list for several, or a dict by name), or a `st.data.Batches`.
             y: Targets [N, ...].
             batch_size: Samples in a step; a last smaller batch is trained on too.
             epochs: How often to go through the data.
-            validation_data: (x, y), evaluated after each epoch.
+            validation_data: (x, y) or a `st.data.Batches`, evaluated after each epoch.
             shuffle: Draw a new order each epoch, from the seed and the epoch alone.
             seed: Of the order; by default that of `st.seed`.
             verbose: Show a progress bar.
             callbacks: Functions called after each epoch with (model, history).
             initial_epoch: Epochs done before, when training goes on.
+            validation_split: Part of the samples, the last ones, to evaluate instead of training
+                on them.
 
         Raises:
             ShapeError: For empty data or counts that differ. LabelError, NumericsError: See
@@ -318,16 +338,30 @@ class Model:
         from striate.data import Batches
         from striate.history import History
 
+        epochs = whole_number(epochs, "epochs", 0)
+        initial_epoch = whole_number(initial_epoch, "initial_epoch", 0)
+        callbacks = listed(callbacks)
+        for callback in callbacks:
+            if not callable(callback):
+                rule = "a callback is a function of (model, history)"
+                raise DTypeError(rule=rule, values=shown(callback))
         if isinstance(x, Batches):
-            batches = x
+            batches = self._batches(x, y, batch_size)
+            if validation_split:
+                rule, fix = "a Batches is not split", "Pass validation_data"
+                raise DTypeError(rule=rule, values=f"validation_split={validation_split}", fix=fix)
         else:
-            arrays, targets = _arrays(x, "x"), _arrays(y, "y")
-            _need_samples(arrays + targets, "x and y")
-            seed = _striate.current_seed() if seed is None else seed
-            one = arrays[0] if len(arrays) == 1 else arrays
-            two = targets[0] if len(targets) == 1 else targets
-            batches = Batches(one, two, batch_size, shuffle=shuffle, seed=seed, reuse=True)
+            x, y = self._feed.inputs(x), self._feed.targets(y)
+            if validation_split:
+                if validation_data is not None:
+                    rule = "either validation_data or validation_split is given"
+                    raise ShapeError(rule=rule, values="both")
+                x, y, validation_data = split(x, y, validation_split)
+            batches = self._batches(x, y, batch_size, shuffle=flag(shuffle, "shuffle"), seed=seed)
             batches.restore({"epoch": initial_epoch, "position": 0})
+        validation = None
+        if validation_data is not None:
+            validation = self._validation(validation_data, batch_size)
         history = History()
         for epoch in range(initial_epoch, initial_epoch + epochs):
             start = time.perf_counter()
@@ -336,8 +370,9 @@ class Model:
             try:
                 sums, samples = self._run_epoch(batches, self._handle.train_batch, bar)
                 row = self._results("", sums, samples)
-                if validation_data is not None:
-                    row.update(self._evaluate(*validation_data, batch_size, "val_"))
+                if validation is not None:
+                    sums, samples = self._run_epoch(validation, self._handle.test_batch, None)
+                    row.update(self._results("val_", sums, samples))
                 if bar is not None:
                     bar.set_postfix({k: f"{v:.4f}" for k, v in row.items()})
             finally:
@@ -356,48 +391,64 @@ class Model:
 
         return tqdm(total=total, desc=text, unit="step")
 
-    def _evaluate(self, x, y, batch_size, prefix):
+    def _batches(self, x, y, batch_size, shuffle=False, seed=None):
+        """Return the batches of a data set, or those that the user made of it."""
         from striate.data import Batches
 
-        arrays, targets = _arrays(x, "x"), _arrays(y, "y")
-        _need_samples(arrays + targets, "x and y")
-        one = arrays[0] if len(arrays) == 1 else arrays
-        two = targets[0] if len(targets) == 1 else targets
-        batches = Batches(one, two, batch_size, shuffle=False, reuse=True)
-        sums, samples = self._run_epoch(batches, self._handle.test_batch, None)
-        return self._results(prefix, sums, samples)
+        if isinstance(x, Batches):
+            if y is not None or not x.has_targets:
+                rule = "a Batches holds x and y both"
+                values = f"{x!r} and y" if y is not None else "one of x alone"
+                raise DTypeError(rule=rule, values=values)
+            return x
+        arrays, targets = self._feed.inputs(x), self._feed.targets(y)
+        need_samples(arrays + targets, "x and y")
+        seed = _striate.current_seed() if seed is None else seed
+        x, y = one_or_list(arrays), one_or_list(targets)
+        return Batches(x, y, batch_size, shuffle=shuffle, seed=seed, reuse=True)
 
-    def evaluate(self, x, y, batch_size=256):
+    def _validation(self, data, batch_size):
+        from striate.data import Batches
+
+        if isinstance(data, Batches):
+            return self._batches(data, None, batch_size)
+        if not isinstance(data, (list, tuple)) or len(data) != 2:
+            rule = "validation_data is (x, y) or a st.data.Batches"
+            raise DTypeError(rule=rule, values=shown(data))
+        return self._batches(*data, batch_size)
+
+    def evaluate(self, x, y=None, batch_size=256):
         """Return {loss, metrics} over a data set, without training.
 
         Args:
-            x: Inputs [N, ...], or a list of them.
+            x: Inputs [N, ...] (a list for several, or a dict by name), or a `st.data.Batches`.
             y: Targets [N, ...].
             batch_size: Samples at a time; the results do not depend on it but for rounding.
 
         Raises:
             ShapeError: For empty data or counts that differ. LabelError: See `train_step`.
         """
-        return self._evaluate(x, y, batch_size, "")
+        batches = self._batches(x, y, batch_size)
+        return self._results("", *self._run_epoch(batches, self._handle.test_batch, None))
 
     def predict(self, x, batch_size=256):
         """Return the outputs for x as an array (a list of arrays for several outputs).
 
         Args:
-            x: Inputs [N, ...], or a list of them.
+            x: Inputs [N, ...], or a list or dict of them.
             batch_size: Samples at a time.
 
         Raises:
             ShapeError: For empty data, or data that does not fit the inputs.
         """
-        arrays = _arrays(x, "x")
-        samples = _need_samples(arrays, "x")
-        if batch_size < 1:
-            raise ShapeError(rule="batch_size must be at least 1", values=str(batch_size))
+        arrays = self._feed.inputs(x)
+        samples = need_samples(arrays, "x")
+        batch_size = whole_number(batch_size, "batch_size", 1)
         results = None
         for first in range(0, samples, batch_size):
             part = [np.ascontiguousarray(array[first : first + batch_size]) for array in arrays]
-            outputs = [tensor.numpy() for tensor in self._handle.predict_batch(_tensors(part))]
+            with self._one_at_a_time:
+                outputs = [tensor.numpy() for tensor in self._handle.predict_batch(tensors(part))]
             if results is None:
                 results = [np.empty((samples, *o.shape[1:]), o.dtype) for o in outputs]
             for result, output in zip(results, outputs):
@@ -407,13 +458,17 @@ class Model:
     # -- looking inside ----------------------------------------------------------------------
 
     def _batch_types(self, batch_size):
+        batch_size = whole_number(batch_size, "batch_size", 1, 2**31 - 1)
         return [
             ([batch_size if d is None else d for d in value.shape], value.dtype)
             for value in self.inputs
         ]
 
-    def _target_types(self, batch_size, purpose):
-        return [] if purpose == "predict" else self._handle.target_types(batch_size)
+    def _program(self, batch_size, purpose):
+        """Return what names a program to the bindings: its purpose and types."""
+        one_of(purpose, "purpose", ("predict", "train", "test"))
+        types = self._batch_types(batch_size)
+        return purpose, types, [] if purpose == "predict" else self._handle.target_types(batch_size)
 
     def summary(self, as_dict=False, batch_size=32):
         """Print shapes, parameters, bytes and multiply-adds of each layer.
@@ -445,9 +500,7 @@ class Model:
             batch_size: The program's batch size.
             purpose: "predict", "train" or "test".
         """
-        types = self._batch_types(batch_size)
-        targets = self._target_types(batch_size, purpose)
-        return self._handle.explain(purpose, types, targets)
+        return self._handle.explain(*self._program(batch_size, purpose))
 
     def profile(self, x, y=None, rounds=5):
         """Return what `explain` returns for a batch, with `microseconds`: the shortest run of each.
@@ -457,9 +510,11 @@ class Model:
             y: Its targets; given, whole training steps are run, at a learning rate of 0.
             rounds: How often the program is run.
         """
-        purpose, targets = ("predict", []) if y is None else ("train", _arrays(y, "y"))
-        arrays = _tensors(_arrays(x, "x"))
-        return self._handle.profile(purpose, arrays, _tensors(targets), rounds)
+        purpose, targets = ("predict", []) if y is None else ("train", self._feed.targets(y))
+        arrays = tensors(self._feed.inputs(x))
+        rounds = whole_number(rounds, "rounds", 1, 2**31 - 1)
+        with self._one_at_a_time:
+            return self._handle.profile(purpose, arrays, tensors(targets), rounds)
 
     def memory(self, batch_size=32, purpose="predict"):
         """Return the bytes of a program: {planned, used, weights, ...}; nothing is run.
@@ -468,9 +523,7 @@ class Model:
             batch_size: The program's batch size.
             purpose: "predict", or "train" for a model with a sparse crossentropy loss.
         """
-        types = self._batch_types(batch_size)
-        targets = self._target_types(batch_size, purpose)
-        return self._handle.program_memory(purpose, types, targets)
+        return self._handle.program_memory(*self._program(batch_size, purpose))
 
     def graph_nodes(self, batch_size=32, purpose="predict"):
         """Return how many kernels and copies the graph is that a GPU is given as one piece.
@@ -481,8 +534,7 @@ class Model:
             batch_size: The program's batch size.
             purpose: "predict" or "train".
         """
-        types = self._batch_types(batch_size)
-        return self._handle.graph_nodes(purpose, types, self._target_types(batch_size, purpose))
+        return self._handle.graph_nodes(*self._program(batch_size, purpose))
 
     def max_batch(self, bytes, purpose="predict"):  # noqa: A002
         """Return the largest batch size whose program needs at most so many bytes.
@@ -494,13 +546,14 @@ class Model:
         Raises:
             Error: When not even one sample fits.
         """
+        bytes = whole_number(bytes, "bytes")  # noqa: A001
+
         def needed(batch):
             memory = self.memory(batch, purpose)
             return memory["planned"] + memory["weights"] + memory["state"] + memory["persistent"]
 
         if needed(1) > bytes:
-            rule = f"one sample needs {needed(1)} bytes"
-            raise Error(f"{rule}, got {bytes}.", rule=rule, values=str(bytes))
+            raise Error(rule=f"one sample needs {needed(1)} bytes", values=str(bytes))
         low, high = 1, 2
         while high < 1 << 20 and needed(high) <= bytes:
             low, high = high, high * 2
@@ -521,7 +574,7 @@ class Model:
         Raises:
             FileError: When it cannot be written; an old file is as it was.
         """
-        self._handle.save(str(file), checkpoint)
+        self._handle.save(os.fsencode(file_path(file)), flag(checkpoint, "checkpoint"))
 
     def load_weights(self, file, partial=False):
         """Set weights by name from a safetensors file.
@@ -533,57 +586,10 @@ class Model:
         Returns:
             {loaded, missing, unexpected, wrong_shape}: lists of names.
         """
-        return self._handle.load_weights(str(file), partial)
+        return self._handle.load_weights(os.fsencode(file_path(file)), flag(partial, "partial"))
 
     def __repr__(self):
         return f"<striate.Model '{self.name}': {self.count_params():,} parameters>"
 
 
-class Sequential(Model):
-    """Layers one after another; the first is `st.Input(shape)`, or has an `input_shape`.
-
-    Args:
-        layers: The layers.
-        name: Name in summaries and files.
-
-    Raises:
-        ShapeError: When the input's shape is not given, or layers do not fit together.
-
-    >>> import striate as st
-    >>> model = st.Sequential([st.Input((4,)), st.Dense(3, activation="relu"), st.Dense(1)])
-    >>> model.count_params()
-    19
-    """
-
-    def __init__(self, layers, name="sequential"):
-        layers = list(layers)
-        if layers and getattr(layers[0], "_input_shape", None) is not None:
-            layers.insert(0, Input(layers[0]._input_shape))
-        if not layers or not isinstance(layers[0], Value):
-            rule = "Sequential begins with an Input"
-            values = type(layers[0]).__name__ if layers else "no layers"
-            raise ShapeError(
-                f"{rule}, got {values}. Put st.Input(shape) first.", rule=rule, values=values
-            )
-        # Names are given before the layers are applied, so that errors can say which one it was.
-        _striate.name_layers([x._handle for x in layers if isinstance(x, RegisteredLayer)])
-        x = layers[0]
-        for layer in layers[1:]:
-            x = layer(x)
-        super().__init__(layers[0], x, name)
-
-
-def load(file):
-    """Read a model that `save` wrote.
-
-    A checkpoint's kernels are chosen again where they still can be. What is otherwise than when it
-    was written, such as the number of threads, is said by a warning.
-
-    Raises:
-        FileError: For a file that is absent, damaged, or holds no model.
-    """
-    handle = _striate.Model.load(str(file))
-    for difference in handle.resume_differences:
-        text = f"training on from {file} will not give the same bits: {difference}"
-        warnings.warn(text, stacklevel=2)
-    return Model._wrap(handle)
+refuse_copies(Model, "get_weights() copies the weights, save(file) keeps the whole model")

@@ -7,8 +7,13 @@ from striate._striate import Tensor
 def names() -> list[str]:
     """Return the names of all operations."""
 
-def as_tensor(value: Any) -> Tensor:
-    """Return a tensor of a value: an array, whose memory it shares where it can, or numbers."""
+def as_tensor(value: Any, dtype: str | None = None) -> Tensor:
+    """Return a tensor of a value: an array, whose memory it shares where it can, or numbers.
+
+    Args:
+        value: A tensor, an array, or numbers in lists.
+        dtype: Element type to convert to; without it floats in lists become float32.
+    """
 
 def abs(x: Any) -> Any:
     """y = |x|; its gradient at 0 is 0, element by element.

@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
+import threading
+
 from striate import _striate, ops
+from striate.arguments import shown
+from striate.errors import DTypeError
 from striate.listed import listed
+from striate.operators import refuse_copies
+
+
+def need_values(given, rule, fix="st.Input(shape) begins a graph"):
+    """Return a list of symbolic values; others are refused, with the rule."""
+    values = listed(given)
+    for value in values:
+        if not isinstance(value, _striate.Value):
+            raise DTypeError(rule=rule, values=shown(value), fix=fix)
+    return values
+
+
+def as_optimizer(given):
+    """Return the optimizer that a name, a description or an optimizer means."""
+    if isinstance(given, _striate.Optimizer):
+        return given
+    if isinstance(given, type):
+        fix = f"Write st.{given.__name__}()"
+        raise DTypeError(rule="an optimizer is made from its class", values=shown(given), fix=fix)
+    if not isinstance(given, (str, dict)) and not hasattr(given, "get_config"):
+        rule = 'an optimizer is a name such as "adam", or made as st.Adam(1e-3)'
+        raise DTypeError(rule=rule, values=shown(given))
+    return _striate.Optimizer(given.get_config() if hasattr(given, "get_config") else given)
 
 
 def grad(output, wrt):
@@ -20,6 +47,8 @@ def grad(output, wrt):
     (None, 3)
     """
     values = [w.symbol() if isinstance(w, _striate.Variable) else w for w in listed(wrt)]
+    rule = "gradients are of a symbolic value, by symbolic values or variables"
+    (output,), values = need_values([output], rule), need_values(values, rule)
     results = _striate.gradient(output, values)
     return results if isinstance(wrt, (list, tuple)) else results[0]
 
@@ -36,17 +65,32 @@ class Program:
 
     def __init__(self, inputs, outputs, updates=(), training=None):
         made = []
-        for optimizer, loss, weights in updates:
-            if not isinstance(optimizer, _striate.Optimizer):
-                config = optimizer.get_config() if hasattr(optimizer, "get_config") else optimizer
-                optimizer = _striate.Optimizer(config)
-            made.append((optimizer, loss, list(weights)))
-        self._handle = _striate.Program(listed(inputs), listed(outputs), made, training)
-        self._single = not isinstance(outputs, (list, tuple))
+        for update in updates:
+            if not isinstance(update, (list, tuple)) or len(update) != 3:
+                rule = "an update is (optimizer, loss, weights)"
+                raise DTypeError(rule=rule, values=shown(update))
+            optimizer, loss, weights = update
+            weights = listed(weights)
+            for weight in weights:
+                if not isinstance(weight, _striate.Variable):
+                    rule = "an update changes variables, such as layer.weights"
+                    raise DTypeError(rule=rule, values=shown(weight))
+            (loss,) = need_values([loss], "an update lessens a symbolic loss")
+            made.append((as_optimizer(optimizer), loss, weights))
+        rule = "a program is made of symbolic inputs and outputs"
+        inputs, self._single = need_values(inputs, rule), not isinstance(outputs, (list, tuple))
+        self._handle = _striate.Program(inputs, need_values(outputs, rule), made, training)
+        self._inputs = len(inputs)
+        self._one_at_a_time = threading.Lock()  # a program's runs share memory
+
+    def __repr__(self):
+        return f"<striate.Program of {self._inputs} inputs>"
 
     def __call__(self, *inputs):
         """Run once; return the outputs as tensors."""
-        outputs = self._handle.run([ops.as_tensor(x) for x in inputs])
+        tensors = [ops.as_tensor(x) for x in inputs]
+        with self._one_at_a_time:
+            outputs = self._handle.run(tensors)
         return outputs[0] if self._single else outputs
 
     @property
@@ -67,3 +111,6 @@ class Program:
     def explain(self):
         """Return, for each kernel, its layer, its entry, why, and who declined."""
         return self._handle.explain()
+
+
+refuse_copies(Program, "Make another of the same graph")

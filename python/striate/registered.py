@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 
 from striate import _striate
-from striate.errors import ShapeError
+from striate.arguments import bind, dtype_name, flag, shown, sizes, text, whole_number
+from striate.errors import DTypeError, ShapeError
+from striate.operators import refuse_copies
 
 Value = _striate.Value
 
@@ -55,12 +57,6 @@ def _doc(schema, extra=()):
     return "\n".join(lines)
 
 
-def options_of(schema, signature, args, kwargs):
-    """Bind arguments to a schema's fields; those left out stay out."""
-    bound = signature.bind(*args, **kwargs)
-    return {name: value for name, value in bound.arguments.items()}
-
-
 def _repr(type_name, config):
     inner = ", ".join(f"{key}={value!r}" for key, value in config.items())
     return f"{type_name}({inner})"
@@ -72,7 +68,14 @@ class Described:
     _schema: dict = {}
 
     def __init__(self, *args, **kwargs):
-        self._options = options_of(self._schema, self.__signature__, args, kwargs)
+        name = self._schema["name"]
+        self._options = dict(bind(self.__signature__, args, kwargs, name))
+        try:
+            _striate.check_options(name, self._options)
+        except (ShapeError, DTypeError) as error:
+            raise type(error)(
+                layer=name, rule=error.rule, values=error.values, fix=error.fix
+            ) from None
 
     def get_config(self):
         """Return {"type": name, options given}."""
@@ -99,11 +102,6 @@ def described_classes(schemas, module):
     return made
 
 
-def scope_name(layer):
-    """Return the path prefix of a composed layer."""
-    return layer.name
-
-
 class Layer:
     """A layer. Subclass it to compose others: make them in `__init__`, use them in `call`.
 
@@ -123,7 +121,9 @@ class Layer:
     _counts: dict = {}
 
     def __init__(self, name=None):
-        if name is None:
+        if name is not None:
+            text(name, "a layer's name")
+        else:
             kind = type(self).__name__.lower()
             count = Layer._counts.get(kind, 0)
             Layer._counts[kind] = count + 1
@@ -132,14 +132,33 @@ class Layer:
 
     def call(self, *inputs):
         """Return the outputs for symbolic inputs."""
-        raise TypeError(f"{type(self).__name__} must define call(self, x)")
+        raise DTypeError(layer=type(self).__name__, rule="a layer must define call(self, x)")
 
     def __call__(self, *inputs):
-        scope = _striate.PathScope(scope_name(self))
+        kind = type(self).__name__
+        if not hasattr(self, "name"):
+            raise DTypeError(
+                layer=kind,
+                rule="a layer's __init__ must call super().__init__()",
+                fix="Write super().__init__(**kwargs) as its first line",
+            )
+        scope = _striate.PathScope(self.name)
         try:
-            return self.call(*inputs)
+            outputs = self.call(*inputs)
         finally:
             scope.close()
+        several = isinstance(outputs, (list, tuple)) and len(outputs) > 0
+        if not all(isinstance(y, Value) for y in (outputs if several else [outputs])):
+            raise DTypeError(
+                layer=f'{kind} "{self.name}"',
+                rule="call must return symbolic values",
+                values=shown(outputs),
+                fix="Perhaps its return is missing" if outputs is None else "",
+            )
+        return outputs
+
+    def __repr__(self):
+        return f"{type(self).__name__}(name={getattr(self, 'name', '')!r})"
 
     def _parts(self):
         for value in vars(self).values():
@@ -155,7 +174,7 @@ class Layer:
     def freeze(self, frozen=True):
         """Stop the training of all weights and statistics inside, or allow it: frozen=False."""
         for part in self._parts():
-            part.freeze(frozen)
+            part.freeze(flag(frozen, "frozen"))
 
 
 class RegisteredLayer(Layer):
@@ -164,13 +183,15 @@ class RegisteredLayer(Layer):
     _schema: dict = {}
     _input_shape = None
 
-    def __init__(self, *args, name=None, input_shape=None, **kwargs):
-        options = options_of(self._schema, self.__signature__, args, kwargs)
-        input_dim = options.pop("input_dim", None)
-        if input_dim is not None:
-            input_shape = (input_dim,) if input_shape is None else input_shape
-        self._input_shape = None if input_shape is None else tuple(input_shape)
-        self._handle = _striate.Layer(self._schema["name"], options, name or "")
+    def __init__(self, *args, **kwargs):
+        kind = self._schema["name"]
+        options = dict(bind(self.__signature__, args, kwargs, kind))
+        name, shape, dim = (options.pop(key, None) for key in ("name", "input_shape", "input_dim"))
+        if shape is None and dim is not None:
+            shape = (whole_number(dim, "input_dim", 1, layer=kind),)
+        self._input_shape = None if shape is None else tuple(sizes(shape, "input_shape"))
+        name = "" if name is None else text(name, "a layer's name")
+        self._handle = _striate.Layer(kind, options, name)
 
     @classmethod
     def _wrap(cls, handle):
@@ -212,7 +233,7 @@ class RegisteredLayer(Layer):
 
     def freeze(self, frozen=True):
         """Stop the training of its weights and statistics, or allow it with frozen=False."""
-        self._handle.freeze(frozen)
+        self._handle.freeze(flag(frozen, "frozen"))
 
     def __eq__(self, other):
         return isinstance(other, RegisteredLayer) and self._handle == other._handle
@@ -254,7 +275,11 @@ def Input(shape, dtype="float32", name="input"):  # noqa: N802
         dtype: Element type inside the model; other ones fed are converted.
         name: Name in errors and files.
     """
-    return _striate.input_value([None, *shape], dtype, name)
+    given = sizes(shape, "an input's shape")
+    if any(d is not None and d < 1 for d in given):
+        values = ", ".join("?" if d is None else str(d) for d in given)
+        raise ShapeError(rule="an input's sizes must be >= 1", values=f"[N, {values}]")
+    return _striate.input_value([None, *given], dtype_name(dtype), text(name, "an input's name"))
 
 
 def register(name):
@@ -266,9 +291,20 @@ def register(name):
     ...     return st.ops.abs(output - targets)
     """
 
+    text(name, "the name of a loss or metric")
+
     def decorate(function):
+        if not callable(function):
+            rule = "a loss or metric is a function of symbolic (targets, output)"
+            raise DTypeError(rule=rule, values=shown(function))
         _striate.register_function(name, function)
         function.striate_name = name
         return function
 
     return decorate
+
+
+refuse_copies(Layer, "Make another with the same options; get_weights() copies a model's weights")
+refuse_copies(_striate.Variable, "value() copies its value")
+refuse_copies(_striate.Optimizer, "Make another with the options of config()")
+refuse_copies(_striate.Value, "It is a step of its graph alone")

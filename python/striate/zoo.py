@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from striate import _striate
+from striate.arguments import sizes, whole_number
 from striate.model import Model
 
 __all__ = ["names", *_striate.zoo_names()]
@@ -24,7 +25,10 @@ def names():
 
 def _make(name):
     def network(input_shape=None, classes=None):
-        return Model._wrap(_striate.zoo_make(name, list(input_shape or ()), classes or 0))
+        shape = () if input_shape is None else sizes(input_shape, "input_shape")
+        shape = [whole_number(d, "a size of input_shape", 1) for d in shape]
+        count = 0 if classes is None else whole_number(classes, "classes", 1, 2**31)
+        return Model._wrap(_striate.zoo_make(name, shape, count))
 
     network.__name__ = network.__qualname__ = name
     network.__doc__ = f"""Make the network {name}, its weights drawn from the seed.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from .. import _striate
+from ..arguments import as_array, seed_number, shown, whole_number
 from ..errors import DTypeError, ShapeError
-
-_UINT64 = 2**64 - 1
 
 
 class Batches:
@@ -55,9 +53,7 @@ class Batches:
         self._x, self._y = _Columns(x, "x"), None if y is None else _Columns(y, "y")
         columns = self._x.named() + (self._y.named() if self._y else [])
         self.samples = _count_samples(columns)
-        self.batch_size = _whole_number(batch_size, "batch_size")
-        if self.batch_size < 1:
-            raise _error("batch_size must be at least 1", f"{self.batch_size}")
+        self.batch_size = whole_number(batch_size, "batch_size", 1, layer="Batches")
         if drop_last and self.samples < self.batch_size:
             raise _error(
                 "drop_last must leave a batch",
@@ -65,13 +61,18 @@ class Batches:
                 "Use a smaller batch_size or drop_last=False",
             )
         self.shuffle = bool(shuffle)
-        self.seed = _whole_number(seed, "seed")
+        self.seed = seed_number(seed, "seed", layer="Batches")
         self.drop_last = bool(drop_last)
         self.reuse = bool(reuse)
         self._epoch = self._position = 0
         self._begun = False
         self.indices: np.ndarray | None = None
         """The samples of the batch that was given out last, as numbers of rows: int64 [n]."""
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether a batch is (x, y), not x alone."""
+        return self._y is not None
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -95,7 +96,8 @@ class Batches:
         """Return the samples of an epoch in the order in which it takes them: int64 [N]."""
         if not self.shuffle:
             return np.arange(self.samples)
-        return _striate.epoch_order(self.samples, self.seed & _UINT64, epoch & _UINT64)
+        epoch = seed_number(epoch, "epoch", layer="Batches")
+        return _striate.epoch_order(self.samples, self.seed, epoch)
 
     def state(self) -> dict[str, int]:
         """Return where the running epoch is: {epoch, position in samples, seed, samples}.
@@ -122,18 +124,17 @@ class Batches:
 
         Raises: ShapeError when the state is of a data set of another size or out of its range.
         """
-        epoch = _whole_number(state["epoch"], "epoch")
-        position = _whole_number(state["position"], "position")
-        if state.get("samples", self.samples) != self.samples:
-            raise _error(
-                f"the state must be of {self.samples} samples", f"one of {state['samples']}"
+        if not isinstance(state, dict) or not {"epoch", "position"} <= state.keys():
+            raise DTypeError(
+                layer="Batches", rule="a state is what state() returned", values=shown(state)
             )
-        if epoch < 0 or not 0 <= position < self.samples:
-            raise _error(
-                f"the state must have epoch >= 0 and 0 <= position < {self.samples}",
-                f"epoch {epoch}, position {position}",
-            )
-        self.seed = _whole_number(state.get("seed", self.seed), "seed")
+        samples, seed = state.get("samples", self.samples), state.get("seed", self.seed)
+        if samples != self.samples:
+            raise _error(f"the state must be of {self.samples} samples", f"one of {samples}")
+        most = self.samples - 1
+        epoch = seed_number(state["epoch"], "the state's epoch", layer="Batches")
+        position = whole_number(state["position"], "the state's position", 0, most, layer="Batches")
+        self.seed = seed_number(seed, "the state's seed", layer="Batches")
         self._epoch, self._position, self._begun = epoch, position, False
 
     def _run(self, epoch: int, start: int) -> Iterator[Any]:
@@ -190,14 +191,7 @@ class _Columns:
 
 
 def _as_array(value: Any, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise _error(f"{name} must be an array", f"{type(value).__name__}: {error}") from error
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise DTypeError(
-            layer="Batches", rule=f"{name} must hold numbers", values=f"dtype {array.dtype}"
-        )
+    array = as_array(value, name, layer="Batches")
     if array.ndim == 0:
         raise _error(f"{name} must be [N, ...]", f"a single {array.dtype}")
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
@@ -214,15 +208,6 @@ def _count_samples(columns: list[tuple[str, np.ndarray]]) -> int:
     if len(array) == 0:
         raise _error("a data set needs at least one sample", f"{name} {list(array.shape)}")
     return len(array)
-
-
-def _whole_number(value: Any, name: str) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise DTypeError(
-            layer="Batches", rule=f"{name} must be a whole number", values=repr(value)
-        ) from None
 
 
 def _error(rule: str, values: str, fix: str = "") -> ShapeError:

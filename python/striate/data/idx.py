@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import file_path
 from ..errors import FileError
 
 # Deflate cannot do better than this, so a larger claim in the header is a lie.
@@ -40,7 +41,7 @@ def read_idx(
     ...     read_idx(path)
     array([9, 0, 3], dtype=uint8)
     """
-    path = Path(file)
+    path = Path(file_path(file))
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -7,7 +7,8 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from ..errors import ShapeError
+from ..arguments import shown
+from ..errors import DTypeError, ShapeError
 from .picture import FAINT, INK, Picture
 
 _TRAINING, _VALIDATION = "#1f77b4", "#e6550d"
@@ -54,6 +55,9 @@ def draw_history(history: Any) -> Picture:
 def _columns(history: Any) -> tuple[list[int], dict[str, list[float]]]:
     """Return the epochs and the drawable columns of a History, its rows, or a dict of lists."""
     rows = getattr(history, "epochs", history)
+    if not isinstance(rows, (dict, list, tuple)):
+        rule = "a history is a History, its rows, or a dict of lists"
+        raise DTypeError(layer="view.history", rule=rule, values=shown(history))
     if isinstance(rows, dict):
         length = max((len(values) for values in rows.values()), default=0)
         rows = [

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, LabelError, ShapeError
+from ..arguments import as_array
+from ..errors import LabelError, ShapeError
 from .picture import INK, Picture
 
 _WRONG = "#c0392b"
@@ -50,19 +51,15 @@ def draw_images(
 
 def _drawable(x: Any) -> np.ndarray:
     """Return x as RGB of floats in [0, 1]: [N, H, W, 3]."""
-    pictures = np.asarray(x)
+    pictures = as_array(x, "x", layer="view.images")
     if pictures.ndim == 3:
         pictures = pictures[..., np.newaxis]
     if pictures.ndim != 4 or pictures.shape[-1] not in (1, 3) or 0 in pictures.shape:
         raise _error("x must be [N, H, W], [N, H, W, 1], or [N, H, W, 3]", f"{list(np.shape(x))}")
     if pictures.dtype == np.uint8:
         pictures = pictures / np.float32(255)
-    elif pictures.dtype.kind in "biuf":
-        pictures = _stretched(pictures.astype(np.float32))
     else:
-        raise DTypeError(
-            layer="view.images", rule="x must hold numbers", values=f"dtype {pictures.dtype}"
-        )
+        pictures = _stretched(pictures.astype(np.float32))
     if pictures.shape[-1] == 1:
         pictures = np.repeat(pictures, 3, axis=-1)
     return np.where(np.isnan(pictures).any(-1, keepdims=True), _NAN_COLOR, pictures)
