@@ -108,6 +108,7 @@ Prepared prepare(const Problem& problem) {
   prepared.inputs[0] = images;
   int64_t bytes = 0;
   if (problem.operation == "conv2d_backward_weight") {
+    prepared.detail += ", spreads NaN at edges";
     prepared.inputs[1] = images;
     LanesPlan& plan = plans[0];
     plan.bias = options.bias;

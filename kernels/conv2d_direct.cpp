@@ -5,6 +5,8 @@
 // channels in blocks. Any window, stride and padding; dilation with blocks only; one group. Sums
 // are in float, in an order that does not depend on the number of threads. The kernels:
 // simd/direct_*.h.
+//
+// Few channels are multiplied with their padding: an infinite filter or gradient makes NaN there.
 #include <striate/kernels/conv2d_simd_plan.h>
 #include <striate/kernels/elementwise.h>
 #include <striate/kernels/instruction_set.h>
@@ -60,6 +62,7 @@ Prepared prepare(const Problem& problem) {
   DirectPlan plan = direct_plan(problem, s);
   Prepared prepared;
   prepared.detail = std::string(few ? "few channels " : "blocks ") + table.instruction_set;
+  if (few) prepared.detail += ", spreads NaN at edges";
   prepared.inputs.resize(problem.inputs.size());
   prepared.outputs.resize(problem.outputs.size());
   prepared.inputs[0] = layouts.x;

@@ -76,7 +76,7 @@ WinogradPlan plan_of(const Problem& problem, const Conv2dShape& s) {
 
 std::string detail(const ConvKernels& k, const Method& method) {
   const std::string out = std::to_string(method.out);
-  return std::string("F(") + out + "x" + out + ",3x3) " + k.instruction_set;
+  return "F(" + out + "x" + out + ",3x3) " + k.instruction_set + ", spreads NaN over a tile";
 }
 
 Prepared prepare(const Problem& problem, const Method& method) {

@@ -2,6 +2,7 @@
 #include <striate/core/error.h>
 #include <striate/core/parallel.h>
 #include <striate/core/random.h>
+#include <striate/tests/entry_limits.h>
 #include <striate/tests/kernel_trial.h>
 
 #include <algorithm>
@@ -249,7 +250,7 @@ void compare(const Trial& t, const Run& run, const std::string& how) {
     const DType dtype = t.c.outputs[j].dtype;
     const double error = nmse(to_values(run.outputs[j], dtype), t.expected[j]);
     t.count.worst = std::max(t.count.worst, error);
-    const double limit = is_floating(dtype) ? t.c.limit : 0;
+    const double limit = is_floating(dtype) ? nmse_limit(t.c, t.entry) : 0;
     if (!(error <= limit))
       ADD_FAILURE() << t.c.operation << " " << t.entry.name << " output " << j << " has nmse "
                     << error << ", limit " << limit << " (" << how << ") on " << t.c.describe();
