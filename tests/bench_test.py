@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_samples_count_only_where_the_clocks_agree():
     assert bench.clocks_agree(good)
     assert not bench.clocks_agree({**good, "wall": 0.3})
     assert not bench.clocks_agree({**good, "cpu": 1.1})  # two threads cannot use so much
+
+
+def test_busy_processes_compute_until_the_rounds_are_over():
+    with bench.busy_processes(2) as loops:
+        time.sleep(0.3)
+        assert [loop.poll() for loop in loops] == [None, None]
+        ticks = Path(f"/proc/{loops[0].pid}/stat").read_text().rsplit(")", 1)[1].split()[11]
+        assert int(ticks) > 0
+    assert all(loop.poll() is not None for loop in loops)
+    with bench.busy_processes(0) as loops:
+        assert loops == []
 
 
 def test_dense_weights_follow_the_flattened_image():

@@ -38,6 +38,12 @@ ANOTHER_WAY = {
     "./tools/kernel-report --network resnet50 --batch 32": ["true"],
     "./tools/kernel-report --update": ["true"],
     "./tools/verify-gpu --json report.json": ["./tools/verify-gpu", "--help"],
+    "./tools/bench --workloads a64,a256,b64,c32,d16,e1 --peer-python PYTHON_WITH_PEERS": [
+        sys.executable, "tools/bench.py", "--help",
+    ],
+    "./tools/bench --workloads a64 --peers torch --busy 1 --peer-python PYTHON_WITH_PEERS": [
+        sys.executable, "tools/bench.py", "--busy", "1", "--help",
+    ],
     ".venv/bin/python tools/stubs.py": [sys.executable, "tools/stubs.py", "--help"],
     "pip install .": [sys.executable, "-m", "pip", "install", "--help"],
     "pip install '.[view]'": [sys.executable, "-m", "pip", "install", "--help"],

@@ -7,6 +7,7 @@ ratios of one run, never its absolute times. No peer is ever installed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -146,6 +147,18 @@ def go_round(workers: list[Worker], rounds: int) -> None:
             return
 
 
+@contextlib.contextmanager
+def busy_processes(count: int):
+    """Keep so many processes busy meanwhile, one thread each, as other users of the machine do."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield loops
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
 def measure(options, name: str) -> list[dict]:
     """Return the rows of one workload."""
     workload: Workload = WORKLOADS[name]
@@ -165,7 +178,8 @@ def measure(options, name: str) -> list[dict]:
                         worker.close()
                     peers.append((peer, variant, worker, worker.reason))
             running = [worker for _, _, worker, reason in peers if not reason]
-            go_round([ours, *running], options.rounds)
+            with busy_processes(options.busy):
+                go_round([ours, *running], options.rounds)
         finally:
             for worker in [ours, *(worker for _, _, worker, _ in peers if worker)]:
                 worker.close()
@@ -245,6 +259,7 @@ def main() -> int:
         rows += made
     if options.json:
         top = {"device": processor(), "threads": THREADS, "measured": time.strftime("%F %T")}
+        top["busy"] = options.busy
         options.json.write_text(json.dumps({**top, "rows": rows}, indent=1) + "\n")
     return 1 if failed else 0
 

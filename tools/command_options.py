@@ -32,6 +32,7 @@ def bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peers", type=listed, help="torch,onnxruntime,openvino (default: all)")
     parser.add_argument("--peer-python", default=sys.executable, help="Python that has the peers")
     parser.add_argument("--rounds", type=int, default=5, help="turns, 5 or more")
+    parser.add_argument("--busy", type=int, default=0, help="processes that compute beside us")
     parser.add_argument("--json", type=new_file, help="file for the rows")
 
 
