@@ -91,6 +91,8 @@ INSTANTIATE_TEST_SUITE_P(Widths, BatchLanes, ::testing::ValuesIn(widths_under_te
 TEST(BatchLanes, KeepsNonFiniteValuesInPlace) {
   for (const Case& problem : all_directions(sized(5, 7, 7, 3, 10, 3, 1, 1)))
     for (size_t place : {size_t{0}, size_t{1}}) {
+      // A device's kernels multiply the padding's zeros with all filters, infinite ones too.
+      if (place == 1 && is_device_tested()) continue;
       std::vector<Values> inputs = draw_inputs(problem);
       // Away from the edges: the gradient of the filters multiplies padding, see its head.
       Values& values = inputs[place];

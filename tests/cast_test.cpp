@@ -61,14 +61,19 @@ TEST(Cast, KnownValues) {
     {DType::kBF16, DType::kF16, 3, 3},     {DType::kF64, DType::kF32, 0.1, double{0.1f}},
   };
   // clang-format on
+  const auto is_wide = [](DType dtype) { return dtype == DType::kF64; };  // of the CPU alone
   for (const Known& k : table)
-    for (const char* entry : kEntries)
+    for (const char* entry : kEntries) {
+      if (is_device_tested() && (is_wide(k.from) || is_wide(k.to))) continue;
       EXPECT_EQ(run_entry(cast_case(k.from, k.to, {1}), entry, {{k.x}})[0][0], k.y)
           << name_of(k.from) << " " << k.x << " to " << name_of(k.to) << " by " << entry;
+    }
   for (const char* entry : kEntries)
-    for (DType to : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64})
+    for (DType to : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
+      if (is_device_tested() && is_wide(to)) continue;
       EXPECT_TRUE(std::isnan(run_entry(cast_case(DType::kF32, to, {1}), entry, {{NAN}})[0][0]))
           << name_of(to) << " by " << entry;
+    }
 }
 
 TEST(Rescale, EveryEntryAgreesWithTheReference) {

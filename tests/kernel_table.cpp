@@ -233,10 +233,20 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
   return result;
 }
 
-const Entry* find_entry(const std::string& operation, const std::string& name) {
-  for (const Entry* entry : kernels::entries(operation, DeviceType::kCpu))
-    if (entry->name == name) return entry;
-  throw KernelError("no entry '" + name + "'", operation);
+/// Return the entry of that name. On a device under test, whose entries have names of their own, the
+/// first that takes the problem stands for each but the reference.
+const Entry* find_entry(Problem problem, const std::string& name) {
+  problem.device = name == "reference" ? Device{} : device_under_test();
+  const Entry* last = nullptr;
+  for (const Entry* entry : kernels::entries(problem.operation, problem.device.type)) {
+    if (problem.device.type == DeviceType::kCpu ? entry->name == name
+                                                : kernels::refusal(*entry, problem).empty())
+      return entry;
+    last = entry;
+  }
+  if (!last || problem.device.type == DeviceType::kCpu)
+    throw KernelError("no entry '" + name + "'", problem.operation);
+  return last;  // which says why it declines
 }
 
 // 4. One entry on one case
@@ -431,13 +441,14 @@ std::vector<Values> draw_inputs(const Case& c, uint64_t seed) {
 
 std::vector<Values> run_entry(const Case& c, const std::string& entry,
                               const std::vector<Values>& inputs) {
-  const Problem problem = c.problem();
-  const Entry* found = find_entry(c.operation, entry);
+  Problem problem = c.problem();
+  const Entry* found = find_entry(problem, entry);
+  problem.device = {found->device, 0};
   const std::string reason = kernels::refusal(*found, problem);
-  if (!reason.empty()) throw KernelError("'" + entry + "' declines: " + reason, c.describe());
+  if (!reason.empty()) throw KernelError("'" + found->name + "' declines: " + reason, c.describe());
   const Run run = run_prepared(problem, found->prepare(problem), bytes_of(c, inputs), false);
   for (const std::string& fault : run.faults)
-    ADD_FAILURE() << c.operation << " " << entry << " " << fault << " on " << c.describe();
+    ADD_FAILURE() << c.operation << " " << found->name << " " << fault << " on " << c.describe();
   std::vector<Values> outputs;
   for (size_t j = 0; j < run.outputs.size(); ++j)
     outputs.push_back(to_values(run.outputs[j], c.outputs[j].dtype));
@@ -493,6 +504,10 @@ std::vector<EntryCount> run_table(const std::vector<Case>& table) {
   if (left_out > 0)
     std::printf("  %d of %zu cases are left to --long, being too large for an emulator\n", left_out,
                 table.size());
+  std::map<std::string, int> ran;
+  for (const auto& [key, count] : counts) ran[key.first] += count.ran;
+  for (const auto& [operation, times] : ran)
+    EXPECT_GT(times, 0) << "no entry ran any case of " << operation;
   std::vector<EntryCount> report;
   for (const auto& [key, count] : counts) {
     report.push_back(count);

@@ -115,6 +115,9 @@ struct EntryCount {
   std::string reason;  // why it declined last
 };
 
+/// True when the tables try the entries of a device other than the CPU.
+bool is_device_tested();
+
 /// Run every entry on every case; failures are GoogleTest failures that print the case. Prints one
 /// line for each entry; an entry that declined more than 80 % of the table is pointed out.
 std::vector<EntryCount> run_table(const std::vector<Case>& table);
@@ -124,7 +127,8 @@ using Values = std::vector<double>;
 
 /// Draw the case's inputs as `run_table` does (empty for `like` and absent ones).
 std::vector<Values> draw_inputs(const Case& c, uint64_t seed = 1);
-/// Run one entry on given dense inputs; return the dense outputs.
+/// Run one entry on given dense inputs; return the dense outputs. On a device under test one of its
+/// entries stands for any but `reference`. Throws KernelError when it declines.
 std::vector<Values> run_entry(const Case& c, const std::string& entry,
                               const std::vector<Values>& inputs);
 /// Return the normalised mean square error; infinity when NaN or infinities are at other places.

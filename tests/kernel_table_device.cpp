@@ -22,6 +22,8 @@ Device device_under_test() {
   return device;
 }
 
+bool is_device_tested() { return device_under_test().type != DeviceType::kCpu; }
+
 std::vector<kernels::InstructionSet> widths_under_test() {
   using kernels::InstructionSet;
   if (device_under_test().type != DeviceType::kCpu) return {InstructionSet::kAvx512};

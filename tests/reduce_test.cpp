@@ -164,7 +164,9 @@ TEST(Reduce, LongSumsKeepTheirDigits) {
     const Case c = reduce_case("reduce_sum", {1000001}, {});
     Values x(1000001, 0.1f);
     x[0] = 1e7;
-    EXPECT_NEAR(run_entry(c, entry, {x})[0][0], 1e7 + 1e6 * double{0.1f}, 1) << entry;
+    // float32 has steps of 1 here. The CPU sums in double; a device as a tree, in float.
+    const double limit = is_device_tested() ? 1.01 : 1;
+    EXPECT_NEAR(run_entry(c, entry, {x})[0][0], 1e7 + 1e6 * double{0.1f}, limit) << entry;
   }
 }
 
