@@ -7,6 +7,17 @@
 namespace striate {
 namespace {
 
+Check<Json> is_learning_rate() {
+  return [](const Json& value) {
+    try {
+      Schedule given(value);
+      return std::string();
+    } catch (const Error&) {
+      return std::string("a number >= 0 or a schedule");
+    }
+  };
+}
+
 template <class T>
 Describe<T> with_limits(Describe<T> schema) {
   return schema
@@ -41,7 +52,8 @@ OptimizerType adam_type(const char* name, const char* doc) {
   OptimizerType type;
   type.schema = with_limits(
       Describe<T>(name, doc)
-          .field("learning_rate", &T::learning_rate, "A number, or a schedule of the step.")
+          .field("learning_rate", &T::learning_rate, "A number, or a schedule of the step.",
+                 is_learning_rate())
           .field("beta_1", &T::beta_1, "Decay of the mean of gradients.", in_unit_interval())
           .field("beta_2", &T::beta_2, "Decay of the mean of their squares.", in_unit_interval())
           .field("epsilon", &T::epsilon, "Keeps the division finite.", is_positive()));
@@ -56,7 +68,8 @@ const std::map<std::string, OptimizerType>& types() {
     OptimizerType& sgd = made["SGD"];
     sgd.schema = with_limits(
         Describe<SGD>("SGD", "Stochastic gradient descent, with momentum (Polyak 1964).")
-            .field("learning_rate", &SGD::learning_rate, "A number, or a schedule of the step.")
+            .field("learning_rate", &SGD::learning_rate, "A number, or a schedule of the step.",
+                   is_learning_rate())
             .field("momentum", &SGD::momentum, "Part of the last change that is kept.",
                    in_unit_interval())
             .field("nesterov", &SGD::nesterov, "Look ahead by the momentum (Nesterov 1983)."));

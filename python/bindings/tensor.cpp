@@ -126,7 +126,7 @@ void bind_tensors(py::module_& module) {
       .def_property_readonly(
           "device", [](const Tensor& t) { return t.device().to_string(); },
           "Where it lies, such as \"cpu\".")
-      .def("numpy", to_array, "Return a NumPy array that shares the memory.")
+      .def("numpy", to_array, "Return a NumPy array; it shares the memory of a tensor on the CPU, bfloat16 apart.")
       .def("item", &Tensor::item, "Return the only element as a float.")
       .def(
           "to",

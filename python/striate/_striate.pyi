@@ -52,7 +52,7 @@ class Tensor:
     @property
     def ndim(self) -> int: ...
     def numpy(self) -> numpy.ndarray:
-        """Return a NumPy array that shares the memory."""
+        """Return a NumPy array; it shares the memory of a tensor on the CPU, bfloat16 apart."""
     def reshape(self, *args, shape: object = None) -> Tensor:
         """Return the same elements under another shape: `reshape(2, -1)` or `reshape((2, -1))`."""
     @property

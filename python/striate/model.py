@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -507,7 +508,8 @@ class Model:
 
         Args:
             x: The inputs of one batch.
-            y: Its targets; given, whole training steps are run, at a learning rate of 0.
+            y: Its targets; given, whole training steps are run, at a learning rate of 0: weights stay,
+                but moments and moving statistics go on.
             rounds: How often the program is run.
         """
         purpose, targets = ("predict", []) if y is None else ("train", self._feed.targets(y))
@@ -549,13 +551,16 @@ class Model:
         bytes = whole_number(bytes, "bytes")  # noqa: A001
 
         def needed(batch):
-            memory = self.memory(batch, purpose)
+            try:
+                memory = self.memory(batch, purpose)
+            except ShapeError:  # more than a program may have
+                return math.inf
             return memory["planned"] + memory["weights"] + memory["state"] + memory["persistent"]
 
         if needed(1) > bytes:
             raise Error(rule=f"one sample needs {needed(1)} bytes", values=str(bytes))
         low, high = 1, 2
-        while high < 1 << 20 and needed(high) <= bytes:
+        while needed(high) <= bytes:
             low, high = high, high * 2
         while high - low > 1:
             middle = (low + high) // 2
