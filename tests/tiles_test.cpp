@@ -5,7 +5,6 @@
 #include <striate/tests/conv2d_cases.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <utility>
 
 namespace striate::testing {
@@ -22,12 +21,16 @@ std::vector<Case> with_tiles(const std::vector<Case>& cases,
   return all;
 }
 
-/// Tiles are for CUDA devices: there an entry must have run, elsewhere none has any.
+/// Run the table on a device, where each operation has a kernel that plans by tiles. The CPU has
+/// none.
 void run_tiles(const std::vector<Case>& table) {
-  const char* device = std::getenv("STRIATE_TEST_DEVICE");
-  int ran = 0;
-  for (const EntryCount& count : run_table(table)) ran += count.ran;
-  EXPECT_EQ(ran > 0, device != nullptr && std::string(device) == "cuda");
+  if (is_device_tested()) {
+    run_table(table);
+    return;
+  }
+  for (const Case& c : table)
+    for (const kernels::Entry* entry : kernels::entries(c.operation, DeviceType::kCpu))
+      EXPECT_TRUE(entry->name != "tiled" && entry->name != "tensor_core") << c.operation;
 }
 
 Case product(int64_t m, int64_t k, int64_t n, MatmulOptions options) {
