@@ -171,8 +171,8 @@ file(GLOB sources kernels/*.cpp layers/*.cpp)
 add_library(toy SHARED ${sources})
 target_include_directories(toy PUBLIC include)
 target_link_libraries(toy PUBLIC striate::striate OpenMP::OpenMP_CXX)
-add_executable(toy_tests tests/flip_test.cpp %(tests)s/kernel_table.cpp
-               %(tests)s/kernel_gradient.cpp)
+file(GLOB harness %(tests)s/kernel_*.cpp %(tests)s/entry_limits.cpp)
+add_executable(toy_tests tests/flip_test.cpp ${harness})
 target_link_options(toy_tests PRIVATE -Wl,--no-as-needed)
 target_link_libraries(toy_tests PRIVATE toy GTest::gtest GTest::gtest_main)
 """
