@@ -91,9 +91,8 @@ class Program:
         except subprocess.TimeoutExpired:
             return 124
 
-    def find_places(self, folder: Path) -> tuple[list[Test], list[Mutant]]:
-        """Run all tests unchanged; return them with the mutants of each kernel they launch."""
-        coverage, report = folder / "coverage.jsonl", folder / "coverage.xml"
+    def run_unchanged(self, coverage: Path, report: Path, folder: Path) -> None:
+        """Run all tests without a change and write what they execute, and how long they take."""
         for file in (coverage, report):
             file.unlink(missing_ok=True)
         with open(folder / LOG, "w") as log:
@@ -101,8 +100,6 @@ class Program:
                      EMULATOR_COVERAGE=str(coverage))  # fmt: skip
         if not report.exists() or not coverage.exists():
             raise Failed(f"the tests did not run to their end, or launched no kernel: see {LOG}")
-        tests = read_tests(report)
-        return tests, read_mutants(coverage, tests)
 
     def notices(self, mutant: Mutant, test: Test) -> bool:
         seconds = 30 + 10 * test.seconds
@@ -164,8 +161,13 @@ def main() -> int:
     parser.add_argument("--tests", default="*", metavar="FILTER", help="GoogleTest filter")
     parser.add_argument("--kernels", default="", metavar="PART", help="only kernels of this name")
     parser.add_argument("--build", type=Path, metavar="DIR", help="take a finished build")
+    parser.add_argument("--coverage", type=Path, metavar="FILE",
+                        help="what the unchanged tests executed, from an earlier run")  # fmt: skip
+    parser.add_argument("--report", type=Path, metavar="FILE", help="that run's report (XML)")
     parser.add_argument("--no-apt", action="store_true", help="never install a system package")
     options = parser.parse_args()
+    if bool(options.coverage) != bool(options.report):
+        parser.error("--coverage and --report come from one run: give both")
 
     if not options.build:
         set_up(options.no_apt, extras=("view", "test"))
@@ -173,9 +175,14 @@ def main() -> int:
         build_cuda("striate_tests")
     build = (options.build or BUILD).resolve()
     program = Program(build, options.tests)
-    print("== running the tests unchanged", flush=True)
     start = time.monotonic()
-    tests, mutants = program.find_places(build)
+    coverage = options.coverage or build / "coverage.jsonl"
+    report = options.report or build / "coverage.xml"
+    if not options.coverage:
+        print("== running the tests unchanged", flush=True)
+        program.run_unchanged(coverage, report, build)
+    tests = read_tests(report)
+    mutants = read_mutants(coverage, tests)
     mutants = [mutant for mutant in mutants if options.kernels in mutant.kernel]
     reached = [mutant for mutant in mutants if mutant.tests and not mutant.equivalent]
     equivalent = sum(bool(mutant.equivalent) for mutant in mutants)

@@ -28,6 +28,7 @@ from environment import (
     set_up,
     stage,
 )
+from launched import check_all_launched
 
 REPORTS = BUILD / "reports"
 ACCEPTED_SKIP = "no real GPU"
@@ -175,15 +176,21 @@ def cuda(long: bool) -> Count:
     os.environ.update(STRIATE_CUDART=str(EMULATOR), STRIATE_TEST_DEVICE="cuda")
     try:
         with stage("running every CUDA kernel under the emulator's checks"):
-            os.environ["EMULATOR_CHECKS"] = "full"
+            coverage = REPORTS / "cuda-coverage.jsonl"
+            coverage.unlink(missing_ok=True)
+            os.environ.update(EMULATOR_CHECKS="full", EMULATOR_COVERAGE=str(coverage))
             count.add(run_reported([BUILD / "bin" / "striate_tests", "--gtest_brief=1"],
                                    "cuda.xml", "--gtest_output=xml:", long))  # fmt: skip
+            del os.environ["EMULATOR_COVERAGE"]
+            library = BUILD / "lib" / "libstriate_cuda.so"
+            count.add(check("launched", lambda: check_all_launched(library, coverage)))
         with stage("training on device cuda under the emulator"):
             os.environ["EMULATOR_CHECKS"] = "bounds"
             count.add(run_reported([PYTHON, "-m", "pytest", "-q", "tests/cuda"], "cuda-python.xml",
                                    "--junitxml=", long))  # fmt: skip
     finally:
-        for name in ("STRIATE_CUDART", "STRIATE_TEST_DEVICE", "EMULATOR_CHECKS"):
+        for name in ("STRIATE_CUDART", "STRIATE_TEST_DEVICE", "EMULATOR_CHECKS",
+                     "EMULATOR_COVERAGE"):  # fmt: skip
             os.environ.pop(name, None)
     return count
 
