@@ -2,6 +2,11 @@
 //
 // A network has many small weights and few large ones, so chunks, not tensors, are shared among the
 // threads. Each chunk is a plain loop over stored elements, in whatever layout w has.
+//
+// Gradients of dense weights come through memory. Made in pieces in a core's cache and used up
+// there, they cost more: momentum on weights of 9216x4096, 4096x4096 and 4096x1000, 16 images, one
+// core with AVX-512, took 115 ms fused and 71 ms apart (39 of them the products), since loops over
+// long runs of memory are read ahead and blocks of rows are not.
 #include <striate/core/step.h>
 #include <striate/kernels/clones.h>
 #include <striate/kernels/elementwise.h>
