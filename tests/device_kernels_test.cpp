@@ -34,7 +34,16 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
   const Case backward = wide(
       Case::of("max_pool2d_backward", options,
                {Input(y), Input(y, DType::kI32, Fill::kIndices, 0, 17 * 16), Input::like(x)}, {x}));
-  run_table({forward, backward});
+  // All below zero, and NaN, which wins over all numbers.
+  Values numbers = draw_inputs(forward)[0];
+  std::vector<float> negative(numbers.begin(), numbers.end());
+  for (float& v : negative) v -= 2;
+  std::vector<float> nan = negative;
+  for (size_t i = 5; i < nan.size(); i += 100) nan[i] = NAN;
+  Case below = forward, beyond = forward;
+  below.inputs = {Input::of(x, negative)};
+  beyond.inputs = {Input::of(x, nan)};
+  run_table({forward, below, beyond, backward});
 }
 
 TEST(DeviceKernels, LongRowsAreABlocksWork) {

@@ -41,6 +41,23 @@ TEST(Softmax, EveryEntryAgreesWithTheReference) {
   run_table(table);
 }
 
+TEST(Softmax, FindsTheLargestWhereverItIs) {
+  std::vector<Case> table;
+  // A warp or a block of 256 threads goes over a row: the first of each round is the one.
+  for (const auto& [length, step] : {std::pair(300, 32), {1200, 256}})
+    for (const char* name : {"softmax", "log_softmax"}) {
+      const int64_t rows = (length + step - 1) / step;
+      Case c = forward_case(name, {rows, length});
+      const Values drawn = draw_inputs(c)[0];
+      std::vector<float> values(drawn.begin(), drawn.end());
+      for (int64_t row = 0; row < rows; ++row)
+        values[static_cast<size_t>(row * length + row * step)] = 200;  // exp of it is infinite
+      c.inputs[0] = Input::of(Shape{rows, length}, values);
+      table.push_back(c);
+    }
+  run_table(table);
+}
+
 TEST(Softmax, RandomShapes) {
   PrintedSeed random;
   std::vector<Case> table;

@@ -33,12 +33,16 @@ void run_tiles(const std::vector<Case>& table) {
       EXPECT_TRUE(entry->name != "tiled" && entry->name != "tensor_core") << c.operation;
 }
 
-Case product(int64_t m, int64_t k, int64_t n, MatmulOptions options) {
+/// a and b are drawn from [-high, high).
+Case product(int64_t m, int64_t k, int64_t n, MatmulOptions options, double high = 1) {
   const bool a = options.transpose_a, b = options.transpose_b;
+  const auto uniform = [high](Shape shape) {
+    return Input(shape, Input::Fill::kUniform, -high, high);
+  };
   std::vector<Output> outputs = {Output({m, n})};
   if (options.column_sums) outputs.push_back(Output({n}));
   return Case::of("matmul", options,
-                  {Input(a ? Shape{k, m} : Shape{m, k}), Input(b ? Shape{n, k} : Shape{k, n}),
+                  {uniform(a ? Shape{k, m} : Shape{m, k}), uniform(b ? Shape{n, k} : Shape{k, n}),
                    options.column_sums ? Input::absent() : Input({n})},
                   outputs);
 }
@@ -60,6 +64,13 @@ TEST(Tiles, OfMatmulInSlices) {
   MatmulOptions options;
   options.transpose_a = true;
   run_tiles(with_tiles({product(128, 200, 64, options)}, {"128x128", "128x64", "64x64", "64x32"}));
+}
+
+TEST(Tiles, MakeColumnSums) {
+  MatmulOptions options;
+  options.transpose_a = options.column_sums = true;
+  run_tiles(with_tiles({product(136, 24, 136, options), product(72, 200, 72, options)},
+                       {"128x128", "128x64", "64x32"}));
 }
 
 TEST(Tiles, OfConvolutions) {
@@ -110,6 +121,37 @@ TEST(Tiles, InfinitiesBesideTheEndsOfSums) {
     }
   }
   run_tiles(with_tiles(table, tiles));
+}
+
+/// Return the case with a gate behind its inputs, whose values lie on both sides of each kink.
+Case gated(Case c, Activation activation) {
+  c.gate = {activation, 0.2, static_cast<int>(c.inputs.size())};
+  c.inputs.push_back({c.outputs[0].shape, Input::Fill::kUniform, -4.0, 8.0});
+  c.blocked_inputs = false;
+  return c;
+}
+
+// Sums from minus to plus infinity, far beyond 6: relu makes a zero of minus infinity, not a NaN.
+TEST(Tiles, EndInActivationsAndGates) {
+  std::vector<Case> table;
+  for (const Activation activation :
+       {Activation::kNone, Activation::kRelu, Activation::kRelu6, Activation::kLeakyRelu}) {
+    for (const auto& [a, b] : {std::pair(false, false), {false, true}, {true, false}}) {
+      MatmulOptions options;
+      options.transpose_a = a, options.transpose_b = b;
+      options.activation = activation, options.negative_slope = 0.3;
+      table.push_back(with_infinities(product(72, 24, 72, options, 3), 0, !a));
+      options.activation = Activation::kNone;
+      Case plain = with_infinities(product(72, 24, 72, options, 3), 0, !a);
+      plain.inputs[2] = Input::absent({72});
+      if (activation != Activation::kNone) table.push_back(gated(plain, activation));
+    }
+    const auto c = dense_case({1, 8, 9, 24, 72, 1, 1, "valid", 1, activation});
+    table.push_back(with_infinities(conv2d_forward(c), 0, true));
+    const Case plain = with_infinities(conv2d_backward_input(c), 0, true);
+    if (activation != Activation::kNone) table.push_back(gated(plain, activation));
+  }
+  run_tiles(with_tiles(table, {"128x128", "128x64", "64x64", "64x32"}));
 }
 
 }  // namespace
