@@ -89,6 +89,19 @@ const Statement* writer_of(const Program& program, u32 code, u32 reg) {
   return nullptr;
 }
 
+/// Kernels take 32-bit arithmetic for numbers that fit:  setp.gt.s64 p, a, 2147483647; @p bra large;
+bool chooses_width(const Program& program, u32 code) {
+  const Statement* branch = program.statements[code];
+  const Statement* test = writer_of(program, code, branch->guard);
+  if (branch->opcode != "bra" || !test || test->opcode != "setp" || test->operands.size() != 3)
+    return false;
+  const Operand& bound = test->operands[2];
+  const bool is_wide = has(*test, "s64") || has(*test, "u64");
+  return is_wide && bound.kind == Operand::kInteger &&
+         (bound.bits == 0x7fffffff || bound.bits == 0xffffffff || bound.bits == 0x80000000 ||
+          bound.bits == 0x100000000);
+}
+
 /// The compiler divides 64-bit numbers by a 32-bit division when both are small:
 ///   or.b64 c, a, b; and.b64 d, c, 0xffffffff00000000; setp.eq.s64 p, d, 0; @p bra small;
 bool chooses_division(const Program& program, u32 code) {
@@ -112,6 +125,9 @@ std::vector<MutantPlace> mutant_places(const Program& program) {
     MutantPlace made{{program.kernel->name, place.kind, counts[place.kind]++}, place.code, {}};
     if (place.kind.ends_with("_guard") && chooses_division(program, place.code))
       made.equivalent = "the branch chooses how to divide: 32 and 64 bits give the same quotient";
+    if (place.kind.ends_with("_guard") && chooses_width(program, place.code))
+      made.equivalent =
+          "the branch chooses 32-bit arithmetic for small numbers: 64 bits give the same";
     all.push_back(std::move(made));
   }
   return all;
