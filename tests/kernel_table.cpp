@@ -233,8 +233,8 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
   return result;
 }
 
-/// Return the entry of that name. On a device under test, whose entries have names of their own, the
-/// first that takes the problem stands for each but the reference.
+/// Return the entry of that name. On a device under test, whose entries have names of their own,
+/// the first that takes the problem stands for each but the reference.
 const Entry* find_entry(Problem problem, const std::string& name) {
   problem.device = name == "reference" ? Device{} : device_under_test();
   const Entry* last = nullptr;

@@ -36,8 +36,8 @@ Device device_under_test();
 /// it costs on a GPU. STRIATE_LONG runs all.
 bool is_too_long(const Case& c);
 
-/// Return the instruction sets that tests of the CPU's kernels go through: on a device one, since to
-/// its kernels they make no difference.
+/// Return the instruction sets that tests of the CPU's kernels go through: on a device one, since
+/// to its kernels they make no difference.
 std::vector<kernels::InstructionSet> widths_under_test();
 
 /// Host memory that a run on a device reads or writes; `shift` bytes lie before it on the device.

@@ -89,7 +89,8 @@ const Statement* writer_of(const Program& program, u32 code, u32 reg) {
   return nullptr;
 }
 
-/// Kernels take 32-bit arithmetic for numbers that fit:  setp.gt.s64 p, a, 2147483647; @p bra large;
+/// Kernels take 32-bit arithmetic for numbers that fit:  setp.gt.s64 p, a, 2147483647; @p bra
+/// large;
 bool chooses_width(const Program& program, u32 code) {
   const Statement* branch = program.statements[code];
   const Statement* test = writer_of(program, code, branch->guard);
