@@ -78,8 +78,8 @@ def text(value, name):
 
 
 def flag(value, name):
-    """Return True or False."""
-    if not isinstance(value, (bool, np.bool_)):
+    """Return True or False, which may be given as 1 or 0."""
+    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
         raise DTypeError(rule=f"{name} must be True or False", values=shown(value))
     return bool(value)
 
@@ -110,10 +110,11 @@ def dtype_name(value):
     if isinstance(value, str):
         return value
     try:
-        return np.dtype(value).name
+        dtype = np.dtype(value)
     except TypeError:
         name = str(value)
         return name[len("torch.") :] if name.startswith("torch.") else shown(value)
+    return dtype.name if dtype.kind != "O" else shown(value)
 
 
 def file_path(value):

@@ -11,6 +11,9 @@ from striate.ops import as_known_integers
 
 Tensor = _striate.Tensor
 
+# Elements that the bindings take as they are.
+_TAKEN = {np.dtype(name) for name in ("float32", "uint8", "int32", "int64", "bool")}
+
 
 def tensors(arrays):
     """Return tensors that share the arrays' memory."""
@@ -53,6 +56,10 @@ class Feed:
         self.names = handle.input_names
         self.shapes = [tuple(value.shape) for value in handle.inputs]
         self.outputs = len(handle.outputs)
+        names, count = ", ".join(f"'{name}'" for name in self.names), len(self.names)
+        self._inputs_rule = f"the model has {count} {'input' if count == 1 else 'inputs'}, {names}"
+        outputs = "1 output" if self.outputs == 1 else f"{self.outputs} outputs"
+        self._outputs_rule = f"the model has {outputs}"
 
     def inputs(self, x):
         """Return an array for each input, of an array, a list of them, or a dict by name."""
@@ -63,7 +70,7 @@ class Feed:
                     values=", ".join(map(str, x)) or "no names",
                 )
             x = [x[name] for name in self.names]
-        arrays = _arrays(x, "x", self._inputs(), len(self.names), len(self.shapes[0]) - 1)
+        arrays = _arrays(x, "x", self._inputs_rule, len(self.names), len(self.shapes[0]) - 1)
         for name, wanted, array in zip(self.names, self.shapes, arrays):
             _check_shape(name, wanted, array)
         return arrays
@@ -75,13 +82,7 @@ class Feed:
                 rule="targets are an array, or a list of one for each output, in their order",
                 values=f"a dict of {', '.join(map(str, y))}",
             )
-        outputs = "1 output" if self.outputs == 1 else f"{self.outputs} outputs"
-        return _arrays(y, "y", f"the model has {outputs}", self.outputs, 1)
-
-    def _inputs(self):
-        names = ", ".join(f"'{name}'" for name in self.names)
-        count = len(self.names)
-        return f"the model has {count} {'input' if count == 1 else 'inputs'}, {names}"
+        return _arrays(y, "y", self._outputs_rule, self.outputs, 1)
 
 
 def _is_array(item):
@@ -102,6 +103,8 @@ def _arrays(data, what, rule, count, sample_rank):
 
 
 def _array(item, what):
+    if type(item) is np.ndarray and item.dtype in _TAKEN:
+        return item
     array = item.numpy() if isinstance(item, Tensor) else as_array(item, what)
     if array.dtype in (np.float64, np.float16):
         array = array.astype(np.float32)

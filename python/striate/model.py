@@ -508,8 +508,8 @@ class Model:
 
         Args:
             x: The inputs of one batch.
-            y: Its targets; given, whole training steps are run, at a learning rate of 0: weights stay,
-                but moments and moving statistics go on.
+            y: Its targets; given, whole training steps are run, at a learning rate of 0: weights
+                stay, but moments and moving statistics go on.
             rounds: How often the program is run.
         """
         purpose, targets = ("predict", []) if y is None else ("train", self._feed.targets(y))

@@ -116,8 +116,10 @@ def _install():
 def refuse_copies(kind, fix):
     """Let `copy` and `pickle` say what to do instead: what is in C++ is in neither's reach."""
 
+    name = f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
+
     def reduce(self, protocol=None):
-        raise DTypeError(rule=f"a {kind.__name__} is neither pickled nor copied", fix=fix)
+        raise DTypeError(rule=f"{name} is neither pickled nor copied", fix=fix)
 
     kind.__reduce_ex__ = reduce
     kind.__reduce__ = reduce

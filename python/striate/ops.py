@@ -75,7 +75,8 @@ def as_tensor(value, dtype=None):
 def call(name, inputs, options=None, outputs=1):
     """Apply an operation by name; return its first output, or all of them with outputs=None."""
     options = options or {}
-    inputs = _alike(name, inputs)
+    if not all(type(x) is Tensor for x in inputs):
+        inputs = _alike(name, inputs)
     if any(isinstance(x, Value) for x in inputs):
         made = _striate.emit(name, [x if _is_known(x) else as_tensor(x) for x in inputs], options)
     else:

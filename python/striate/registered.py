@@ -186,6 +186,8 @@ class RegisteredLayer(Layer):
     def __init__(self, *args, **kwargs):
         kind = self._schema["name"]
         options = dict(bind(self.__signature__, args, kwargs, kind))
+        if options.get("activation", "") is None:
+            del options["activation"]  # Keras writes None for the linear one
         name, shape, dim = (options.pop(key, None) for key in ("name", "input_shape", "input_dim"))
         if shape is None and dim is not None:
             shape = (whole_number(dim, "input_dim", 1, layer=kind),)

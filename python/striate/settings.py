@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from striate import _striate
 from striate.arguments import seed_number, whole_number
+from striate.errors import ShapeError
 
 
 def seed(n):
@@ -27,5 +28,7 @@ def set_threads(n):
     Raises:
         ShapeError: Beyond that. DTypeError: For no whole number.
     """
-    most = 2**31 - 1  # the library says what it allows of these
-    _striate.set_threads(max(-most, min(whole_number(n, "the number of threads"), most)))
+    count = whole_number(n, "the number of threads")
+    if not 1 <= count <= 4096:
+        raise ShapeError(rule="the number of threads must be from 1 to 4096", values=str(count))
+    _striate.set_threads(count)
