@@ -53,6 +53,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
       multiply<Tile>(left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, shared);
   store<vectors>(sums, p.to, p.to.bias ? p.to.bias + filter : nullptr, static_cast<int>(blockIdx.y),
                  offsets, p.group_filters - column, shared);
+  finish_tile<vectors, Tile>(p.to, p.to.bias ? p.to.bias + filter : nullptr,
+                             static_cast<int>(blockIdx.x), offsets, p.group_filters - column);
 }
 
 template <class T>
@@ -76,14 +78,13 @@ void run(const Conv2dShape& s, const Conv2dOptions& options, const GemmPlans& pl
   p.row_tiles = static_cast<int>(plan.row_tiles);
   p.depth = static_cast<int>(s.R * s.S * (s.C / s.groups));
   p.slice_depth = static_cast<int>(plan.slice_depth);
-  p.to.slice_pitch = p.positions * s.K;
-  if (plan.workspace > 0) p.to.slices = static_cast<float*>(a.workspace);
+  set_slices(p.to, plan, p.positions * s.K, a.workspace);
   with_tile<T, 8>(plan.tile, vectors, [&](auto tile, auto by_fours) {
     using Tile = decltype(tile);
     launch("conv2d implicit_gemm", conv2d_implicit_gemm_kernel<T, Tile, decltype(by_fours)::value>,
            grid_of<Tile>(plan), a.stream, p);
   });
-  if (plan.workspace > 0)
+  if (plan.has_second_pass())
     sum_slices("conv2d implicit_gemm, sum of slices", p.to,
                {plan.slices, s.K, options.activation, options.negative_slope}, a.stream);
 }

@@ -73,6 +73,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
       multiply<Tile>(left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, shared);
   store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
                  g.group_channels - column, shared);
+  finish_tile<vectors, Tile>(p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.x),
+                             offsets, g.group_channels - column);
 }
 
 template <class T>
@@ -89,15 +91,14 @@ void run(const Conv2dShape& s, const Gate& gate, const GemmPlans& plans, const A
   p.column_tiles = static_cast<int>(plan.column_tiles);
   p.row_tiles = static_cast<int>(plan.row_tiles);
   p.slice_depth = static_cast<int>(plan.slice_depth);
-  p.to.slice_pitch = s.N * s.H * s.W * s.C;
-  if (plan.workspace > 0) p.to.slices = static_cast<float*>(a.workspace);
+  set_slices(p.to, plan, s.N * s.H * s.W * s.C, a.workspace);
   with_tile<T, 8>(plan.tile, vectors, [&](auto tile, auto by_fours) {
     using Tile = decltype(tile);
     launch("conv2d_backward_input implicit_gemm",
            conv2d_implicit_gemm_backward_input_kernel<T, Tile, decltype(by_fours)::value>,
            grid_of<Tile>(plan), a.stream, p);
   });
-  if (plan.workspace > 0)
+  if (plan.has_second_pass())
     sum_slices("conv2d_backward_input implicit_gemm, sum of slices", p.to,
                {.slices = plan.slices, .columns = s.C, .gate = gate}, a.stream);
 }

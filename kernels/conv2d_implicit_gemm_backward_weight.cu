@@ -5,8 +5,8 @@
 // m counts the positions (n, p, q), d the taps and channels (r, s, c). Both operands lie with their
 // channels side by side, as the tile's rows and columns do, so neither is transposed. The bias is
 // one more column, of ones. There are few filters and many positions: the positions are cut into
-// slices, summed by blocks of their own into the workspace, and a second pass adds the slices in
-// their order.
+// slices, summed by blocks of their own into the workspace, and the last block of a tile or a
+// second pass adds the slices in their order.
 #include <striate/kernels/conv2d_sizes.h>
 
 #include <striate/kernels/conv2d_gather_host.cuh>
@@ -55,8 +55,20 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
       multiply<Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
   store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
                  p.stored_columns - column, shared);
+  const int taps = p.taps.x * p.taps.y * p.taps.z, ones = taps - column;
+  add_slices<vectors, Tile>(p.to, static_cast<int>(blockIdx.x), offsets, p.stored_columns - column,
+                            [&](int row, int at, const Elements<float, vectors ? 4 : 1>& whole) {
+                              if (at == ones) {
+                                p.db[filter + row] = from_float<T>(whole.at[0]);
+                                return;
+                              }
+                              Elements<T, vectors ? 4 : 1> dw;
+                              for (int e = 0; e < (vectors ? 4 : 1); ++e)
+                                dw.at[e] = from_float<T>(whole.at[e]);
+                              T* to = p.to.y + (int64_t{filter} + row) * taps + column + at;
+                              *reinterpret_cast<Elements<T, vectors ? 4 : 1>*>(to) = dw;
+                            });
   if (!p.db || p.to.slices) return;
-  const int ones = p.taps.x * p.taps.y * p.taps.z - column;
 #pragma unroll
   for (int j = 0; j < Tile::kThreadColumns; ++j) {
     if (Tile::column() + j / 4 * 32 + j % 4 != ones) continue;
@@ -87,8 +99,7 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Argu
   const bool sliced = plan.workspace > 0;
   p.pitch = columns + (sliced && has_bias ? 4 : 0);
   p.stored_columns = static_cast<int>(columns + (sliced && has_bias ? (vectors ? 4 : 1) : 0));
-  if (sliced) p.to.slices = static_cast<float*>(a.workspace);
-  p.to.slice_pitch = s.K * p.pitch;
+  set_slices(p.to, plan, s.K * p.pitch, a.workspace);
   with_tile<T, 16>(plan.tile, vectors, [&](auto tile, auto by_fours) {
     using Tile = decltype(tile);
     using Right = ColumnStage<T, Tile, Tile::kColumns, decltype(by_fours)::value>;
@@ -97,7 +108,7 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Argu
            conv2d_implicit_gemm_backward_weight_kernel<T, Tile, decltype(by_fours)::value>,
            grid_of<Tile>(plan), a.stream, p);
   });
-  if (sliced)
+  if (plan.has_second_pass())
     sum_weight_slices<T>("conv2d_backward_weight implicit_gemm, sum of slices",
                          {p.to.slices, plan.slices, s.K, columns, p.pitch, p.to.y, p.db}, a.stream);
 }

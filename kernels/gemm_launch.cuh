@@ -66,10 +66,20 @@ struct GemmPlans {
     choice.medium = fours || (is_float && !rules.scalars_are_small);
     choice.small = !fours || is_float;
     choice.through_workspace = rules.through_workspace;
+    choice.last_may_add = !rules.through_workspace;
     choice.depth_step = fours ? rules.vector_depth : 8;
     return choice;
   }
 };
+
+/// Tell a destination where a plan's slices go and who adds them; `outputs`: of a slice.
+template <class T>
+void set_slices(Destination<T>& to, const kernels::GemmPlan& plan, int64_t outputs,
+                void* workspace) {
+  to.slice_pitch = outputs;
+  if (plan.workspace > 0) to.slices = static_cast<float*>(workspace);
+  if (plan.last_adds) to.last_adds = static_cast<int>(plan.slices);
+}
 
 /// Return the grid of a plan for a tile's type.
 template <class Tile>

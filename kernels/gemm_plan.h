@@ -21,17 +21,20 @@ struct GemmSize {
 struct GemmChoice {
   bool large = true, medium = true, small = true, tensor = false;
   bool through_workspace = false;
+  bool last_may_add = false;  // the last block of a tile, instead of a second pass
   int depth_step = 8;
 };
 
-/// The depth is cut into slices, each summed by blocks of its own into the workspace; a second
-/// pass adds them in their order.
+/// The depth is cut into slices, each summed by blocks of its own into the workspace; the last block
+/// of each tile or a second pass adds them in their order.
 struct GemmPlan {
   GemmTile tile = GemmTile::kSmall;
   int64_t row_tiles = 0, column_tiles = 0, blocks = 0;  // blocks: of all batches, for one slice
   int64_t slices = 1, slice_depth = 0;
   size_t workspace = 0;  // bytes; 0: the sums are final
+  bool last_adds = false;
 
+  bool has_second_pass() const { return workspace > 0 && !last_adds; }
   std::string to_string() const;
 };
 

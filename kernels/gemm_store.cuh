@@ -1,5 +1,6 @@
 // Where the sums of a tile go: to the output with bias, residual and activation, or as they are to
-// a slice of the workspace, whose slices a second pass adds in their order.
+// a slice of the workspace. The last block of a tile, or a second pass, adds the slices in their
+// order.
 #pragma once
 
 #include <cmath>
@@ -7,6 +8,7 @@
 #include <limits>
 #include <striate/kernels/activation.cuh>
 #include <striate/kernels/gemm_tile.cuh>
+#include <striate/kernels/last_block.cuh>
 
 namespace striate::cuda {
 
@@ -24,6 +26,7 @@ struct Destination {
   const T* gated = nullptr;     // the activation's output that a gate reads; null: no gate
   float* slices = nullptr;      // the workspace; null: sums are final
   int64_t slice_pitch = 0;      // its elements for each slice
+  int last_adds = 0;            // slices that the last block of a tile adds; 0: a second pass does
   T* tail = nullptr;            // receives what a slice holds from `tail_begin` on; null: nothing
   int64_t tail_begin = 0;
   StraightActivation activation;
@@ -103,6 +106,60 @@ __device__ void store(const Sums<Tile>& sums, const Destination<T>& to, const T*
       __syncwarp();
     }
   }
+}
+
+/// Where this is the last block of its tile, add the tile's slices in their order; give four sums
+/// side by side, or one, to `finish(row, column, sums)`. `tile` counts those of one slice; the
+/// others as of `store`, which was called before.
+template <bool vectors, class Tile, class T, class Finish>
+__device__ void add_slices(const Destination<T>& to, int tile, const int64_t* offsets, int columns,
+                           Finish finish) {
+  if constexpr (Tile::kWholeSteps) return;  // the largest tile has no registers to spare
+  if (to.last_adds == 0 || !comes_last(tile, to.last_adds)) return;
+  constexpr int kWidth = vectors ? 4 : 1, kAcross = Tile::kColumns / kWidth;
+#pragma unroll 1
+  for (int i = threadIdx.x; i < Tile::kRows * kAcross; i += Tile::kThreads) {
+    const int row = i / kAcross, column = i % kAcross * kWidth;
+    if (offsets[row] < 0 || column >= columns) continue;
+    const float* from = to.slices + offsets[row] + column;
+    Elements<float, kWidth> sums = {};
+#pragma unroll 4
+    for (int slice = 0; slice < to.last_adds; ++slice, from += to.slice_pitch) {
+      const auto part = *reinterpret_cast<const Elements<float, kWidth>*>(from);
+#pragma unroll
+      for (int e = 0; e < kWidth; ++e) sums.at[e] += part.at[e];
+    }
+    finish(row, column, sums);
+  }
+}
+
+/// Add the slices, bias and residual, and activate.
+template <bool vectors, class Tile, bool has_tail = false, class T>
+__device__ void finish_tile(const Destination<T>& to, const T* bias, int tile,
+                            const int64_t* offsets, int columns) {
+  constexpr int kWidth = vectors ? 4 : 1;
+  add_slices<vectors, Tile>(
+      to, tile, offsets, columns, [&](int row, int column, const Elements<float, kWidth>& sums) {
+        const int64_t at = offsets[row] + column;
+        Elements<T, kWidth> y;
+        if constexpr (has_tail)
+          if (to.tail && at >= to.tail_begin) {
+#pragma unroll
+            for (int e = 0; e < kWidth; ++e) y.at[e] = from_float<T>(sums.at[e]);
+            *reinterpret_cast<Elements<T, kWidth>*>(to.tail + at - to.tail_begin) = y;
+            return;
+          }
+        const auto add = fetch<T, kWidth>(bias + column, bias);
+        const auto residual = fetch<T, kWidth>(to.residual + at, to.residual);
+        const auto gated = fetch<T, kWidth>(to.gated + at, to.gated);
+#pragma unroll
+        for (int e = 0; e < kWidth; ++e) {
+          const float sum = sums.at[e] + to_float(add.at[e]) + to_float(residual.at[e]);
+          y.at[e] =
+              from_float<T>(to.gated ? to.gate(sum, to_float(gated.at[e])) : to.activation(sum));
+        }
+        *reinterpret_cast<Elements<T, kWidth>*>(to.y + at) = y;
+      });
 }
 
 /// What the second pass does after adding bias and residual: an activation or a gate.

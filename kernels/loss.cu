@@ -3,7 +3,9 @@
 // Crossentropies over classes: a warp takes a row (a block one of more than 1024 classes), finds
 // its largest score and its sum of exponentials, and writes the row's gradient while it adds up the
 // row's loss. The other losses go element by element. A small batch is one block's work, so a loss
-// is one launch; a larger one leaves a sum for each block and a second launch adds them in order.
+// is one launch, which may count the right rows too; a larger one leaves a sum for each block and a
+// second launch adds them in order. Whoever writes the loss tells the step block, where that is
+// asked, that it is not finite.
 #include <striate/core/step.h>
 #include <striate/kernels/float_functions.h>
 #include <striate/kernels/loss.h>
@@ -31,6 +33,7 @@ constexpr float kClip = 1e-7f, kUpperClip = 0x1.fffffep-1f, kLogOfUpperClip = -1
 /// What all losses know.
 struct LossNumbers {
   const StepBlock* block;
+  StepBlock* stopped;    // told when a result is not finite; null: nobody is
   float samples, terms;  // rows of the batch; rows or elements of one sample
   float keep, spread;    // targets are t * keep + spread
   bool from_logits;
@@ -40,6 +43,12 @@ struct LossNumbers {
     return 1 / ((block->loss_divisor > 0 ? block->loss_divisor : samples) * terms);
   }
 };
+
+/// Write a result of the whole batch, and tell the step block when it is not finite.
+__device__ void finish(float result, float* to, StepBlock* stopped) {
+  *to = result;
+  if (stopped && !isfinite(result)) atomicOr(&stopped->fault, 1u);
+}
 
 /// Return log(p) of a probability, clipped.
 __device__ float log_of_probability(float x) {
@@ -64,15 +73,36 @@ __device__ float over_row(float value, float start, float* space, const Combine&
     return over_block(value, start, space, combine);
 }
 
-/// sums[block] = loss of the block's rows.
+/// Return how many of the classes first, first + step, ... come before the label in the order of
+/// argmax.
+template <class T>
+__device__ int64_t classes_before(const T* x, int64_t label, int64_t C, int first, int step) {
+  const float own = to_float(x[label]);
+  int64_t before = 0;
+  for (int64_t c = first; c < C; c += step) {
+    const float score = to_float(x[c]);
+    if (c != label) before += !(c < label ? score < own : score <= own);
+  }
+  return before;
+}
+
+/// Where the share of right rows goes, and what one row counts.
+struct Share {
+  float* to;  // null: not wanted
+  float row;
+  int top_k;
+};
+
+/// sums[block] = loss of the block's rows. A share is the work of one block.
 template <class T, bool sparse, int kPerRow>
 __global__ void __launch_bounds__(kLargeBlock)
     categorical_kernel(const T* scores, const void* targets, DType target_type, LossNumbers numbers,
-                       T* gradient, float* sums, int64_t rows, int64_t C) {
+                       T* gradient, float* sums, int64_t rows, int64_t C, Share share) {
   __shared__ float space[kLargeBlock / kWarp];
   const int first = static_cast<int>(threadIdx.x) % kPerRow;
   const float scale = numbers.scale();
   float total = 0;
+  [[maybe_unused]] float right = 0;
   for (int64_t row = thread_number() / kPerRow; row < rows;
        row += int64_t{gridDim.x} * blockDim.x / kPerRow) {
     const T* x = scores + row * C;
@@ -94,8 +124,15 @@ __global__ void __launch_bounds__(kLargeBlock)
         sum_t = over_row<kPerRow>(sum_t, 0, space, Add());
       }
     }
+    const bool is_class = label >= 0 && label < C;
+    if constexpr (sparse)
+      if (share.to) {
+        float before = is_class ? classes_before(x, label, C, first, kPerRow) : 0;
+        before = over_row<kPerRow>(before, 0, space, Add());
+        if (first == 0) right += is_class && before < share.top_k ? 1.0f : 0.0f;
+      }
     // A label that is no class makes all of its row NaN.
-    if (label < 0 || label >= C) sum_t = NAN;
+    if (!is_class) sum_t = NAN;
     const float log_sum = logf(sum);
     for (int64_t c = first; c < C; c += kPerRow) {
       const float v = to_float(x[c]), t = target(c);
@@ -114,7 +151,12 @@ __global__ void __launch_bounds__(kLargeBlock)
     total += 0 * sum_t;
   }
   total = over_block(total, 0.0f, space, Add());
-  if (threadIdx.x == 0) sums[blockIdx.x] = total * scale;
+  if (threadIdx.x == 0) finish(total * scale, sums + blockIdx.x, numbers.stopped);
+  if constexpr (sparse) {
+    if (!share.to) return;
+    right = over_block(right, 0.0f, space, Add());
+    if (threadIdx.x == 0) finish(right * share.row, share.to, numbers.stopped);
+  }
 }
 
 enum class Elements { kBinary, kSquared };
@@ -144,15 +186,15 @@ __global__ void __launch_bounds__(kLargeBlock)
     gradient[i] = from_float<T>(slope * scale);
   }
   total = over_block(total, 0.0f, space, Add());
-  if (threadIdx.x == 0) sums[blockIdx.x] = total * scale;
+  if (threadIdx.x == 0) finish(total * scale, sums + blockIdx.x, numbers.stopped);
 }
 
 /// loss = the sum of one sum per thread.
-__global__ void total_kernel(const float* sums, int count, float* loss) {
+__global__ void total_kernel(const float* sums, int count, float* loss, StepBlock* stopped) {
   __shared__ float space[kLargeBlock / kWarp];
   const float sum = static_cast<int>(threadIdx.x) < count ? sums[threadIdx.x] : 0.0f;
   const float total = over_block(sum, 0.0f, space, Add());
-  if (threadIdx.x == 0) *loss = total;
+  if (threadIdx.x == 0) finish(total, loss, stopped);
 }
 
 template <class T>
@@ -163,13 +205,7 @@ __global__ void top_k_kernel(const T* scores, const void* labels, DType label_ty
   const T* x = scores + row * C;
   const int64_t label = label_at(labels, label_type, row);
   const bool valid = label >= 0 && label < C;
-  const float own = valid ? to_float(x[label]) : 0.0f;
-  int64_t before = 0;
-  if (valid)
-    for (int64_t c = threadIdx.x % kWarp; c < C; c += kWarp) {
-      const float score = to_float(x[c]);
-      if (c != label) before += !(c < label ? score < own : score <= own);
-    }
+  int64_t before = valid ? classes_before(x, label, C, threadIdx.x % kWarp, kWarp) : 0;
   before = over_warp(before, [](int64_t a, int64_t b) { return a + b; });
   if (threadIdx.x % kWarp == 0) correct[row] = valid && before < k ? 1.0f : 0.0f;
 }
@@ -182,6 +218,7 @@ LossNumbers numbers_of(const Problem& problem, int64_t units, double classes) {
   const Shape& shape = problem.inputs[0].shape;
   const int64_t samples = shape.rank() > 0 ? std::max<int64_t>(shape[0], 1) : 1;
   return {nullptr,
+          nullptr,
           static_cast<float>(samples),
           std::max(1.0f, static_cast<float>(units) / static_cast<float>(samples)),
           static_cast<float>(1 - o.label_smoothing),
@@ -206,10 +243,13 @@ template <class Start>
 Prepared prepare_loss(const Problem& problem, const Division& division, LossNumbers numbers,
                       Start start) {
   const DType dtype = problem.inputs[0].dtype;
+  const bool stops = problem.options && problem.get<LossOptions>().stops;
   Prepared made = prepared(
       [=](const Arguments& a) {
+        auto* block = static_cast<StepBlock*>(const_cast<void*>(a.inputs[2]));
         LossNumbers now = numbers;
-        now.block = static_cast<const StepBlock*>(a.inputs[2]);
+        now.block = block;
+        if (stops && division.blocks == 1) now.stopped = block;
         auto* loss = static_cast<float*>(a.outputs[0]);
         float* sums = division.blocks == 1 ? loss : static_cast<float*>(a.workspace);
         with_type(dtype, [&](auto zero) {
@@ -217,7 +257,7 @@ Prepared prepare_loss(const Problem& problem, const Division& division, LossNumb
         });
         if (division.blocks > 1)
           launch("loss", total_kernel, {1, 1, 1, kLargeBlock, 0}, a.stream, sums,
-                 static_cast<int>(division.blocks), loss);
+                 static_cast<int>(division.blocks), loss, stops ? block : nullptr);
       },
       division.workspace());
   if (problem.inputs[0].dtype == problem.outputs[1].dtype) made.in_place = {{1, 0, false}};
@@ -232,6 +272,7 @@ Prepared prepare_categorical(const Problem& problem) {
   const Division division(shape.elements(), long_rows ? rows : (rows * kWarp - 1) / kThreads + 1);
   const DType target_type = problem.inputs[1].dtype;
   const char* name = sparse ? "sparse_categorical_crossentropy" : "categorical_crossentropy";
+  const int top_k = problem.options ? problem.get<LossOptions>().top_k : 0;
   return prepare_loss(
       problem, division, numbers_of(problem, rows, static_cast<double>(std::max<int64_t>(C, 1))),
       [=](auto zero, Grid grid, const LossNumbers& numbers, float* sums, const Arguments& a) {
@@ -239,8 +280,10 @@ Prepared prepare_categorical(const Problem& problem) {
         if (long_rows) grid.threads = kThreads;
         const auto kernel = long_rows ? categorical_kernel<T, sparse, kThreads>
                                       : categorical_kernel<T, sparse, kWarp>;
+        const Share share = {top_k > 0 ? static_cast<float*>(a.outputs[2]) : nullptr,
+                             1 / static_cast<float>(rows), top_k};
         launch(name, kernel, grid, a.stream, static_cast<const T*>(a.inputs[0]), a.inputs[1],
-               target_type, numbers, static_cast<T*>(a.outputs[1]), sums, rows, C);
+               target_type, numbers, static_cast<T*>(a.outputs[1]), sums, rows, C, share);
       });
 }
 
@@ -276,10 +319,17 @@ Prepared prepare_top_k(const Problem& problem) {
 }
 
 /// The first result, a loss or the count of right answers, is float32.
-std::string declines_loss(const Problem& problem) {
-  const DType loss = problem.outputs[0].dtype;
-  if (loss != DType::kF32) return std::string("makes float32, not ") + name_of(loss);
+std::string declines_result(const Problem& problem) {
+  const DType result = problem.outputs[0].dtype;
+  if (result != DType::kF32) return std::string("makes float32, not ") + name_of(result);
   return takes_floats(problem, 0, 1);
+}
+
+std::string declines_loss(const Problem& problem) {
+  const bool share = problem.options && problem.get<LossOptions>().top_k > 0;
+  if (share && problem.inputs[0].shape.elements() > kOneBlock)
+    return "counts right rows of at most " + std::to_string(kOneBlock) + " scores";
+  return declines_result(problem);
 }
 
 const bool added = [] {
@@ -290,7 +340,7 @@ const bool added = [] {
                  declines_loss);
   add_cuda_entry("mean_squared_error", "direct", prepare_elements<Elements::kSquared>,
                  declines_loss);
-  add_cuda_entry("top_k_correct", "direct", prepare_top_k, declines_loss);
+  add_cuda_entry("top_k_correct", "direct", prepare_top_k, declines_result);
   return true;
 }();
 

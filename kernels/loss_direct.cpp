@@ -201,7 +201,11 @@ Division divide(const Shape& shape, bool by_rows) {
 /// Make the entry of a loss whose `part(pass, options, first, count, C)` returns the sum of a part.
 template <class Part>
 Entry loss_entry(const char* operation, bool labels, bool by_rows, Part part) {
-  auto declines = [labels](const Problem& p) { return takes_float32(p, 0, labels ? 1 : 2); };
+  auto declines = [labels](const Problem& p) -> std::string {
+    if (p.options && (p.get<LossOptions>().top_k > 0 || p.get<LossOptions>().stops))
+      return "makes the loss and its gradient alone";
+    return takes_float32(p, 0, labels ? 1 : 2);
+  };
   return direct_entry(operation, declines, [=](const Problem& problem) {
     const Shape shape = problem.inputs[0].shape;
     const LossOptions options = problem.options ? problem.get<LossOptions>() : LossOptions();

@@ -115,34 +115,57 @@ double squared(const Loss<T>& loss) {
   return total;
 }
 
+/// True when row `r` has its label among its k largest scores.
+bool is_right(const Problem& problem, const Arguments& arguments, int64_t r, int k) {
+  const int64_t C = problem.inputs[0].shape[-1];
+  const int64_t label = label_at(arguments.inputs[1], problem.inputs[1].dtype, r);
+  if (label < 0 || label >= C) return false;
+  const auto score = [&](int64_t c) {
+    return element_at(arguments.inputs[0], problem.inputs[0].dtype, r * C + c);
+  };
+  int64_t before = 0;
+  for (int64_t c = 0; c < C; ++c)
+    if (c != label) before += !(c < label ? score(c) < score(label) : score(c) <= score(label));
+  return before < k;
+}
+
+double share_of_right_rows(const Problem& problem, const Arguments& arguments, int k) {
+  const int64_t C = problem.inputs[0].shape[-1];
+  const int64_t rows = problem.inputs[0].shape.elements() / std::max<int64_t>(C, 1);
+  double right = 0;
+  for (int64_t r = 0; r < rows; ++r) right += is_right(problem, arguments, r, k);
+  return right / static_cast<double>(rows);
+}
+
 template <class Run>
 Entry loss_entry(const char* operation, Run run) {
   return reference_entry(operation, [run](const Problem& problem, const Arguments& arguments) {
+    const LossOptions options = problem.options ? problem.get<LossOptions>() : LossOptions();
+    std::vector<double> results;
+    if (options.top_k > 0)  // first: the gradient may take the place of the scores
+      results.push_back(share_of_right_rows(problem, arguments, options.top_k));
     with_element_type(problem.inputs[0].dtype, [&](auto t) {
-      const double total = run(Loss<decltype(t)>(problem, arguments));
+      results.insert(results.begin(), run(Loss<decltype(t)>(problem, arguments)));
+    });
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (options.stops && !std::isfinite(results[i]))
+        static_cast<StepBlock*>(const_cast<void*>(arguments.inputs[2]))->fault = 1;
       with_element_type(problem.outputs[0].dtype, [&](auto u) {
         using U = decltype(u);
-        *static_cast<U*>(arguments.outputs[0]) = convert<U>(total);
+        *static_cast<U*>(arguments.outputs[2 * i]) = convert<U>(results[i]);
       });
-    });
+    }
   });
 }
 
 void top_k_correct(const Problem& problem, const Arguments& arguments) {
-  const int64_t C = problem.inputs[0].shape[-1], rows = problem.outputs[0].shape.elements();
   const int k = problem.options ? problem.get<TopKOptions>().k : 1;
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t label = label_at(arguments.inputs[1], problem.inputs[1].dtype, r);
-    int64_t before = label < 0 || label >= C ? C + k : 0;
-    for (int64_t c = 0; c < C && before < C; ++c) {
-      const double score = element_at(arguments.inputs[0], problem.inputs[0].dtype, r * C + c);
-      const double own = element_at(arguments.inputs[0], problem.inputs[0].dtype, r * C + label);
-      if (c != label) before += !(c < label ? score < own : score <= own);
-    }
+  for (int64_t r = 0; r < problem.outputs[0].shape.elements(); ++r)
     with_element_type(problem.outputs[0].dtype, [&](auto t) {
-      static_cast<decltype(t)*>(arguments.outputs[0])[r] = convert<decltype(t)>(before < k ? 1 : 0);
+      using T = decltype(t);
+      static_cast<T*>(arguments.outputs[0])[r] =
+          convert<T>(is_right(problem, arguments, r, k) ? 1 : 0);
     });
-  }
 }
 
 const Register sparse(loss_entry("sparse_categorical_crossentropy",

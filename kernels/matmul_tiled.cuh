@@ -22,17 +22,21 @@ struct Product {
   int K, slice_depth, column_tiles;
 };
 
+/// A block's place in a product. `counter` tells the tiles of all products of a launch apart.
+struct ProductPlace {
+  int tile, slice, counter;
+};
+
+/// Make one tile of one slice of a product; all threads of a block call it.
 template <class T, class Tile, bool vectors, bool transpose_a, bool transpose_b>
-__global__ void __launch_bounds__(Tile::kThreads, 2)
-    matmul_tiled_kernel(const __grid_constant__ Product<T> p) {
+__device__ void make_tile(const Product<T>& p, const ProductPlace& place, float* shared,
+                          int64_t* offsets) {
   using namespace striate::cuda;
-  __shared__ __align__(16) float shared[Tile::kSharedFloats];
-  __shared__ int64_t offsets[Tile::kRows];
-  const int64_t row = int64_t{static_cast<int>(blockIdx.x) / p.column_tiles} * Tile::kRows;
-  const int64_t column = int64_t{static_cast<int>(blockIdx.x) % p.column_tiles} * Tile::kColumns;
+  const int64_t row = int64_t{place.tile / p.column_tiles} * Tile::kRows;
+  const int64_t column = int64_t{place.tile % p.column_tiles} * Tile::kColumns;
   for (int i = threadIdx.x; i < Tile::kRows; i += Tile::kThreads)
     offsets[i] = row + i < p.M + (p.sums && p.to.slices) ? (row + i) * p.N + column : -1;
-  const int begin = static_cast<int>(blockIdx.y) * p.slice_depth;
+  const int begin = place.slice * p.slice_depth;
   const int depth = min(p.slice_depth, p.K - begin);
   const auto left = [&] {
     if constexpr (transpose_a)
@@ -54,8 +58,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   auto b = right();
   const Sums<Tile> sums = multiply<Tile>(a, b, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
   const int columns = static_cast<int>(min(p.N - column, int64_t{Tile::kColumns}));
-  store<vectors>(sums, p.to, p.to.bias ? p.to.bias + column : nullptr, static_cast<int>(blockIdx.y),
-                 offsets, columns, shared);
+  const T* bias = p.to.bias ? p.to.bias + column : nullptr;
+  store<vectors>(sums, p.to, bias, place.slice, offsets, columns, shared);
+  finish_tile<vectors, Tile, transpose_a>(p.to, bias, place.counter, offsets, columns);
   if constexpr (transpose_a) {
     if (!p.sums || p.to.slices) return;
 #pragma unroll
@@ -68,6 +73,16 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
       }
     }
   }
+}
+
+template <class T, class Tile, bool vectors, bool transpose_a, bool transpose_b>
+__global__ void __launch_bounds__(Tile::kThreads, 2)
+    matmul_tiled_kernel(const __grid_constant__ Product<T> p) {
+  __shared__ __align__(16) float shared[Tile::kSharedFloats];
+  __shared__ int64_t offsets[Tile::kRows];
+  const int tile = static_cast<int>(blockIdx.x);
+  make_tile<T, Tile, vectors, transpose_a, transpose_b>(
+      p, {tile, static_cast<int>(blockIdx.y), tile}, shared, offsets);
 }
 
 /// What a product does beside multiplying.
@@ -103,6 +118,16 @@ void launch_matmul_tiled(const GemmPlan& plan, bool vectors, const Product<T>& p
   }
 }
 
+/// Set a product's sizes and what its plan says; the pointers are set.
+template <class T>
+void set_plan(Product<T>& p, const MatmulShape& shape, const GemmPlan& plan, void* workspace) {
+  p.M = shape.M, p.N = shape.N, p.K = static_cast<int>(shape.K);
+  p.slice_depth = static_cast<int>(plan.slice_depth);
+  p.column_tiles = static_cast<int>(plan.column_tiles);
+  p.to.tail = p.sums, p.to.tail_begin = shape.M * shape.N;
+  cuda::set_slices(p.to, plan, (shape.M + (p.sums ? 1 : 0)) * shape.N, workspace);
+}
+
 template <class T>
 void run_matmul_tiled(const MatmulShape& shape, const ProductRules& rules,
                       const cuda::GemmPlans& plans, const Arguments& arguments) {
@@ -118,14 +143,9 @@ void run_matmul_tiled(const MatmulShape& shape, const ProductRules& rules,
   p.to.gate = StraightGate(rules.gate);
   if (options.column_sums) p.sums = static_cast<T*>(arguments.outputs[1]);
   const bool vectors =
-      plans.may_use_vectors && all_aligned(p.a, p.b, p.to.y, p.to.bias, p.to.gated);
+      plans.may_use_vectors && all_aligned(p.a, p.b, p.to.y, p.to.bias, p.to.gated, p.sums);
   const GemmPlan& plan = vectors ? plans.vectors : plans.scalars;
-  p.M = shape.M, p.N = shape.N, p.K = static_cast<int>(shape.K);
-  p.slice_depth = static_cast<int>(plan.slice_depth);
-  p.column_tiles = static_cast<int>(plan.column_tiles);
-  p.to.tail = p.sums, p.to.tail_begin = shape.M * shape.N;
-  p.to.slice_pitch = (shape.M + (p.sums ? 1 : 0)) * shape.N;
-  if (plan.workspace > 0) p.to.slices = static_cast<float*>(arguments.workspace);
+  set_plan(p, shape, plan, arguments.workspace);
   void* stream = arguments.stream;
   if (options.transpose_a && options.transpose_b)
     launch_matmul_tiled<T, true, true>(plan, vectors, p, stream);
@@ -135,7 +155,7 @@ void run_matmul_tiled(const MatmulShape& shape, const ProductRules& rules,
     launch_matmul_tiled<T, false, true>(plan, vectors, p, stream);
   else
     launch_matmul_tiled<T, false, false>(plan, vectors, p, stream);
-  if (plan.workspace > 0)
+  if (plan.has_second_pass())
     sum_slices("matmul tiled, sum of slices", p.to,
                {plan.slices, shape.N, options.activation, options.negative_slope, rules.gate},
                stream);

@@ -26,7 +26,9 @@ std::vector<Type> outputs(const Signature& s) {
   if (!(smoothing >= 0 && smoothing <= 1))
     throw ShapeError("label_smoothing must be from 0 to 1", Json(smoothing).dump());
   if (s.has(2)) need_shape("step_block must be", s.shape(2), {int64_t{sizeof(StepBlock)}});
-  return {{Shape{}, s.dtype(0)}, checked_type(s.shape(0), s.dtype(0))};
+  std::vector<Type> types = {{Shape{}, s.dtype(0)}, checked_type(s.shape(0), s.dtype(0))};
+  if (s.get<LossOptions>().top_k > 0) types.push_back({Shape{}, DType::kF32});
+  return types;
 }
 
 void need_classes(const Shape& logits) {
@@ -93,7 +95,7 @@ const RegisterOperation sparse_categorical_crossentropy({
            "logits: [N, ..., C], labels: [N, ...] -> loss: [], its gradient: [N, ..., C]\n"
            "step_block is filled in by the program",
     .inputs = {"logits", "labels", "[step_block]"},
-    .outputs = {"loss", "dlogits"},
+    .outputs = {"loss", "dlogits", "[share]"},
     .options = schema(true),
     .infer = infer_sparse,
     .gradient = of_predictions,

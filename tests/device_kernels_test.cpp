@@ -5,6 +5,7 @@
 #include <striate/core/device.h>
 #include <striate/core/plugin.h>
 #include <striate/core/step.h>
+#include <striate/kernels/loss.h>
 #include <striate/kernels/optimizer.h>
 #include <striate/kernels/pool2d.h>
 #include <striate/kernels/reduce.h>
@@ -103,7 +104,9 @@ void run(const Problem& problem, const std::vector<const void*>& inputs,
   const kernels::Entry& entry = *kernels::entries(problem.operation, DeviceType::kCuda).at(0);
   ASSERT_EQ(entry.declines(problem), "");
   Backend& cuda = backend(DeviceType::kCuda);
-  entry.prepare(problem).kernel->run({inputs.data(), outputs.data(), nullptr, cuda.stream(0)});
+  const kernels::Prepared prepared = entry.prepare(problem);
+  const auto workspace = Buffer::allocate(prepared.workspace, {DeviceType::kCuda, 0});
+  prepared.kernel->run({inputs.data(), outputs.data(), workspace->data(), cuda.stream(0)});
   cuda.wait(0);
 }
 
@@ -152,6 +155,44 @@ TEST(DeviceKernels, ValuesOf16BitsThatAreNotFiniteSetTheFault) {
       EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, place < 0 ? 0u : 1u) << place;
     }
   }
+}
+
+TEST(DeviceKernels, ALossThatIsNotFiniteSetsTheFault) {
+  EXPECT_EQ(kernels::entries("mean_squared_error", DeviceType::kCuda).empty(),
+            !cuda_plugin().loaded);
+  if (!has_device()) return;
+  const Device device{DeviceType::kCuda, 0};
+  // The work of one block, and of many.
+  for (const int64_t rows : {int64_t{7}, int64_t{4000}})
+    for (const char* name : {"sparse_categorical_crossentropy", "mean_squared_error"})
+      for (const bool finite : {true, false})
+        for (const bool stops : {true, false}) {
+          const Shape shape = {rows, 10};
+          const auto count = static_cast<size_t>(shape.elements());
+          const bool labels = std::string(name) != "mean_squared_error";
+          LossOptions options;
+          options.stops = stops;
+          Problem problem;
+          problem.operation = name;
+          problem.options = std::make_shared<const LossOptions>(options);
+          problem.inputs = {{shape, DType::kF32, {}},
+                            {labels ? Shape{rows} : shape, DType::kF32, {}},
+                            {kBlock, DType::kU8, {}}};
+          problem.outputs = {{Shape{}, DType::kF32, {}}, {shape, DType::kF32, {}}};
+          problem.device = device;
+          std::vector<float> scores(count, 1);
+          if (!finite) scores.back() = NAN;
+          const auto x = on_device(scores, device);
+          const auto targets = on_device(std::vector<float>(count, 3), device);
+          const auto block = on_device(std::vector<StepBlock>(1), device);
+          const auto loss = Buffer::allocate(sizeof(float), device);
+          const auto gradient = Buffer::allocate(count * sizeof(float), device);
+          run(problem, {x->data(), targets->data(), block->data()},
+              {loss->data(), gradient->data()});
+          EXPECT_EQ(std::isfinite(to_host<float>(*loss, 1)[0]), finite) << name << rows;
+          EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, stops && !finite ? 1u : 0u)
+              << name << rows;
+        }
 }
 
 TEST(DeviceKernels, AStepWithAFaultChangesNothing) {

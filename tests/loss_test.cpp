@@ -215,6 +215,55 @@ TEST(Loss, AnEmptyBatchHasLossZero) {
       EXPECT_EQ(run_loss(loss_case(name, {0, 3}), entry, {}, {})[0], (Values{0})) << name << entry;
 }
 
+Case share_case(const Shape& shape, int k, DType label_type = DType::kI64) {
+  LossOptions options;
+  options.top_k = k;
+  options.stops = true;
+  Case c = loss_case("sparse_categorical_crossentropy", shape, options, label_type);
+  c.inputs[0].fill = Fill::kDistinct;
+  c.outputs.emplace_back(Shape{});
+  return c;
+}
+
+TEST(Loss, CountsTheRightRowsToo) {
+  std::vector<Case> table;
+  for (const Shape& shape : {Shape{1, 1}, Shape{1, 10}, Shape{64, 10}, Shape{7, 3}, Shape{2, 1000},
+                             Shape{300, 33}, Shape{3, 9000}, Shape{2, 5, 7, 3}})
+    for (int k : {1, 3}) table.push_back(share_case(shape, k));
+  for (DType type : {DType::kU8, DType::kI32}) table.push_back(share_case({64, 10}, 1, type));
+  run_table(table);
+
+  const Values scores = {3, 3, 1, 3, 3, 1, 5, 9, 1, 1, 7, 2}, labels = {0, 1, 1, 2};
+  EXPECT_EQ(run_loss(share_case({4, 3}, 1), "reference", scores, labels)[2], (Values{0.5}));
+  EXPECT_EQ(run_loss(share_case({4, 3}, 2), "reference", scores, labels)[2], (Values{1}));
+  const LossOptions counting{.top_k = 1};
+  Case c = share_case({4, 3}, 1);
+  c.options = std::make_shared<const LossOptions>(counting);
+  EXPECT_EQ(run_loss(c, "reference", scores, {0, 1, 1, 3})[2], (Values{0.5}));  // no class 3
+}
+
+TEST(Loss, StopsAStepWhenItIsNotFinite) {
+  Case c = loss_case("sparse_categorical_crossentropy", {2, 3}, {});
+  const Values scores = {.1, .2, .7, .4, .3, .3};
+  for (const bool stops : {false, true})
+    for (const double label : {2.0, 3.0}) {
+      LossOptions options;
+      options.stops = stops;
+      c.options = std::make_shared<const LossOptions>(options);
+      StepBlock block;
+      const std::vector<float> x(scores.begin(), scores.end());
+      const std::vector<int64_t> labels = {0, static_cast<int64_t>(label)};
+      const void* inputs[] = {x.data(), labels.data(), &block};
+      float loss = 0;
+      std::vector<float> gradient(6);
+      void* outputs[] = {&loss, gradient.data()};
+      for (const kernels::Entry* entry : kernels::entries(c.operation, DeviceType::kCpu))
+        if (entry->name == "reference")
+          entry->prepare(c.problem()).kernel->run({inputs, outputs, nullptr, nullptr});
+      EXPECT_EQ(block.fault, stops && label == 3 ? 1u : 0u);
+    }
+}
+
 TEST(Loss, Gradients) {
   for (const char* name : kLosses)
     for (const Shape& shape : {Shape{1, 1}, Shape{4, 5}, Shape{2, 3, 4}})

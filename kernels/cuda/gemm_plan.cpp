@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <striate/kernels/last_block.cuh>
 
 namespace striate::kernels {
 namespace {
@@ -24,6 +25,7 @@ constexpr TileFacts kTiles[] = {{GemmTile::kLarge, 128, 128, 64 * 0.85, "128x128
 
 constexpr int64_t kMultiprocessors = 108;  // an A100's
 constexpr double kBytesPerCycle = 1000, kLaunchCycles = 4000;
+constexpr double kBlockBytesPerCycle = 64, kLatencyCycles = 1500;  // of one block
 constexpr double kDepthOfEnds = 24;  // a block's start and end, as steps of depth
 // A grid that leaves multiprocessors idle must promise to be so much quicker than one that does
 // not: alone on its multiprocessor a block waits for memory with nobody to take its place.
@@ -56,14 +58,30 @@ const TileFacts* wanted_tile(const GemmChoice& choice) {
   return nullptr;
 }
 
+/// Return the cycles of a second pass that adds the slices.
+double pass_cycles(const GemmSize& size, const GemmPlan& plan) {
+  return static_cast<double>(plan.slices + 1) * 4 * static_cast<double>(size.outputs) /
+             kBytesPerCycle +
+         kLaunchCycles;
+}
+
+/// Return the cycles of the last block of a tile that adds its slices; those of other tiles do so
+/// at the same time.
+double last_block_cycles(const GemmSize& size, const GemmPlan& plan) {
+  const double waves = static_cast<double>(divide_up(plan.blocks, kMultiprocessors));
+  const double outputs = static_cast<double>(size.outputs) / static_cast<double>(plan.blocks);
+  return waves * static_cast<double>(plan.slices) * 4 * outputs / kBlockBytesPerCycle +
+         kLatencyCycles;
+}
+
 double cycles(const GemmSize& size, const TileFacts& tile, const GemmPlan& plan) {
   const double waves = static_cast<double>(divide_up(plan.blocks * plan.slices, kMultiprocessors));
   const double depth = static_cast<double>(plan.slice_depth) + kDepthOfEnds;
   double sum = waves * depth * static_cast<double>(tile.rows * tile.columns) / tile.per_cycle;
   if (plan.workspace > 0)
-    sum += static_cast<double>(2 * plan.slices + 1) * 4 * static_cast<double>(size.outputs) /
-               kBytesPerCycle +
-           kLaunchCycles;
+    sum +=
+        static_cast<double>(plan.slices) * 4 * static_cast<double>(size.outputs) / kBytesPerCycle +
+        (plan.last_adds ? last_block_cycles(size, plan) : pass_cycles(size, plan));
   return plan.blocks * plan.slices < kMultiprocessors ? sum * kIdlePenalty : sum;
 }
 
@@ -74,6 +92,7 @@ std::string GemmPlan::to_string() const {
   for (const TileFacts& facts : kTiles)
     if (facts.tile == tile) text = facts.name;
   if (slices > 1) text += ", " + std::to_string(slices) + " slices";
+  if (slices > 1 && has_second_pass()) text += " in two passes";
   return text;
 }
 
@@ -99,6 +118,9 @@ GemmPlan plan_gemm(const GemmSize& size, const GemmChoice& choice) {
           (plan.slices == 1 || plan.slice_depth < kLeastSliceDepth || bytes > kMaxWorkspace))
         break;
       if (plan.slices > 1 || choice.through_workspace) plan.workspace = static_cast<size_t>(bytes);
+      plan.last_adds = plan.slices > 1 && choice.last_may_add && facts.tile != GemmTile::kLarge &&
+                       plan.blocks <= cuda::kMostSharedTiles &&
+                       last_block_cycles(size, plan) <= pass_cycles(size, plan);
       const double estimate = cycles(size, facts, plan);
       if (estimate < least) least = estimate, best = plan;
     }

@@ -1,6 +1,8 @@
 #include <striate/kernels/batch_norm.h>
 #include <striate/kernels/cast.h>
 #include <striate/kernels/conv2d.h>
+#include <striate/kernels/dense_backward.h>
+#include <striate/kernels/loss.h>
 #include <striate/kernels/matmul.h>
 #include <striate/kernels/reduce.h>
 #include <striate/kernels/unary.h>
@@ -8,9 +10,18 @@
 #include <striate/layers/shape_ops.h>
 
 #include <map>
+#include <set>
 
 namespace striate {
 namespace {
+
+/// True for a loss and what its kernel makes with it, but not for its gradient.
+bool is_result_of_loss(const Value& value) {
+  static const std::set<std::string> kLosses = {"sparse_categorical_crossentropy",
+                                                "categorical_crossentropy", "binary_crossentropy",
+                                                "mean_squared_error"};
+  return value.index != 1 && kLosses.count(value.node->operation->name) != 0;
+}
 
 /// Rewrites a scheduled graph. A merged node takes the id of the node it replaces, so that the
 /// order of execution stays that of creation.
@@ -32,11 +43,12 @@ class Fusion {
       merge_gate(*node);
       move_before_pooling(*node);
       if (name == "reduce_sum") merge_column_sums(*node);
+      if (name == "reduce_mean") merge_share(*node);
     }
-    for (Value& output : graph_.outputs) output = current(output);
-    for (auto* list : {&graph_.state, &graph_.gradients, &graph_.updates})
-      for (Assignment& a : *list) a.value = current(a.value);
-    schedule(graph_);
+    if (training_ && device_.type != DeviceType::kCpu) let_losses_stop();
+    put_in_place();
+    for (const auto& node : graph_.order) merge_dense_gradients(*node);
+    put_in_place();
   }
 
  private:
@@ -49,6 +61,16 @@ class Fusion {
          it = replaced_.find(key(value)))
       value = it->second;
     return value;
+  }
+
+  /// Make the graph that of the replacements.
+  void put_in_place() {
+    for (const auto& node : graph_.order)
+      for (Value& input : node->inputs) input = current(input);
+    for (Value& output : graph_.outputs) output = current(output);
+    for (auto* list : {&graph_.state, &graph_.gradients, &graph_.updates})
+      for (Assignment& a : *list) a.value = current(a.value);
+    schedule(graph_);
   }
 
   void count_users() {
@@ -293,6 +315,105 @@ class Fusion {
     }
   }
 
+  /// True for a product of a dense layer's gradient: dy w^T or x^T dy.
+  static bool is_gradient_product(const Node& node, bool of_weights) {
+    if (node.operation->name != "matmul" || (node.inputs.size() > 2 && node.inputs[2]))
+      return false;
+    const auto& options = node.get<MatmulOptions>();
+    return options.transpose_a == of_weights && options.transpose_b == !of_weights &&
+           options.activation == Activation::kNone;
+  }
+
+  /// dx = dy w^T, gated or not, and dw = x^T dy with its column sums: one launch where a kernel does
+  /// both.
+  void merge_dense_gradients(const Node& dx) {
+    if (!is_gradient_product(dx, false)) return;
+    for (const auto& dw : graph_.order) {
+      if (!is_gradient_product(*dw, true) || dw->gate || replaced_.count(key(dw->output(0))) ||
+          dw->inputs[1] != dx.inputs[0] || dw->outputs[0].shape != dx.inputs[1].shape())
+        continue;
+      const uint64_t id = std::min(dx.id, dw->id);
+      std::vector<Value> inputs = {dx.inputs[0], dw->inputs[0], dx.inputs[1]};
+      kernels::Gate gate = dx.gate;
+      if (gate) {
+        inputs.push_back(dx.inputs[static_cast<size_t>(gate.input)]);
+        gate.input = 3;
+      }
+      bool is_made_before = true;
+      for (Value& input : inputs) {
+        input = current(input);
+        is_made_before = is_made_before && input.node->id < id;
+      }
+      std::vector<Type> outputs = {dx.outputs[0]};
+      outputs.insert(outputs.end(), dw->outputs.begin(), dw->outputs.end());
+      const Operation& both = operation("dense_backward");
+      const auto options = std::make_shared<DenseBackwardOptions>(
+          DenseBackwardOptions{dw->get<MatmulOptions>().column_sums});
+      if (!is_made_before || !is_served(both, options, inputs, outputs, gate)) continue;
+      const LayerScope scope(*dw);
+      const auto made = emit(both, options, {inputs[0], inputs[1], inputs[2]});
+      Node& node = *made[0].node;
+      node.id = id;
+      node.gate = gate;
+      node.inputs = inputs;
+      replaced_[key(dx.output(0))] = made[0];
+      for (size_t i = 1; i < made.size(); ++i)
+        replaced_[key(dw->output(static_cast<int>(i) - 1))] = made[i];
+      return;
+    }
+  }
+
+  /// Put a loss with other options in the place of one, where a kernel of the device makes it.
+  /// Nodes behind it may have been visited already. Return its outputs; none: it stays.
+  std::vector<Value> replace_loss(const Node& loss, const LossOptions& options,
+                                  const std::vector<Type>& outputs) {
+    const auto with_options = std::make_shared<LossOptions>(options);
+    if (!is_served(*loss.operation, with_options, loss.inputs, outputs, {})) return {};
+    const LayerScope scope(loss);
+    const auto made = emit(*loss.operation, with_options, loss.inputs);
+    made[0].node->id = loss.id;
+    for (size_t i = 0; i < loss.outputs.size(); ++i)
+      replaced_[key(loss.output(static_cast<int>(i)))] = made[i];
+    for (const auto& node : graph_.order)
+      for (Value& input : node->inputs) input = current(input);
+    return made;
+  }
+
+  /// The mean of top_k_correct: the loss of the same scores and labels counts the right rows too.
+  void merge_share(const Node& node) {
+    const Value rows = node.inputs[0];
+    if (rows.node->operation->name != "top_k_correct" || !only_user(rows)) return;
+    if (node.outputs[0].shape.rank() != 0) return;
+    for (const auto& loss : graph_.order) {
+      if (loss->id > node.id) return;
+      if (loss->operation->name != "sparse_categorical_crossentropy" ||
+          replaced_.count(key(loss->output(0))) || loss->inputs[0] != rows.node->inputs[0] ||
+          loss->inputs[1] != rows.node->inputs[1])
+        continue;
+      LossOptions options = loss->get<LossOptions>();
+      options.top_k = rows.node->get<TopKOptions>().k;
+      std::vector<Type> outputs = loss->outputs;
+      outputs.push_back(node.outputs[0]);
+      const auto made = replace_loss(*loss, options, outputs);
+      if (made.empty()) return;
+      users_[made[2]] = users_[node.output(0)];
+      replaced_[key(node.output(0))] = made[2];
+      return;
+    }
+  }
+
+  /// A loss that the program returns tells the step block itself when it is not finite.
+  void let_losses_stop() {
+    for (const Value& output : graph_.outputs) {
+      const Value loss = current(output);
+      if (!is_result_of_loss(loss)) continue;
+      LossOptions options = loss.node->get<LossOptions>();
+      if (options.stops) continue;
+      options.stops = true;
+      replace_loss(*loss.node, options, loss.node->outputs);
+    }
+  }
+
   LoweredGraph& graph_;
   Device device_;
   bool training_;
@@ -304,6 +425,10 @@ class Fusion {
 
 void fuse(LoweredGraph& graph, Device device, bool training) {
   Fusion(graph, device, training).run();
+}
+
+bool stops_by_itself(const Value& output) {
+  return is_result_of_loss(output) && output.node->get<LossOptions>().stops;
 }
 
 }  // namespace striate

@@ -187,9 +187,12 @@ class Planner {
   void check_losses() {
     kernels::Problem problem;
     std::vector<int> inputs;
-    for (int output : plan_.outputs)
-      if (value(output).type.dtype == DType::kF32 && value(output).type.shape.rank() == 0)
-        add_input(problem, inputs, output);
+    for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+      const Type& type = graph_.outputs[i].type();
+      if (type.dtype == DType::kF32 && type.shape.rank() == 0 &&
+          !stops_by_itself(graph_.outputs[i]))
+        add_input(problem, inputs, plan_.outputs[i]);
+    }
     if (inputs.empty()) return;
     add_input(problem, inputs, step_block());
     problem.operation = "check_finite";
