@@ -1,8 +1,9 @@
 // The gradients of a dense layer on CUDA devices: two products in one launch.
 //
-//   dx = dy w^T      [times an activation's derivative]      dw = x^T dy      db = sums of dy's columns
+//   dx = dy w^T      [times an activation's derivative]
+//   dw = x^T dy      db = sums of dy's columns
 //
-// The first blocks make the tiles of dx, the others those of dw, each as matmul_tiled.cuh does. Both
+// The first blocks make the tiles of dx, the others those of dw, each as matmul_tiled.cuh does. The
 // products of a small layer leave most multiprocessors idle, and a launch costs more than either.
 #include <striate/kernels/dense_backward.h>
 

@@ -25,8 +25,8 @@ struct GemmChoice {
   int depth_step = 8;
 };
 
-/// The depth is cut into slices, each summed by blocks of its own into the workspace; the last block
-/// of each tile or a second pass adds them in their order.
+/// The depth is cut into slices, each summed by blocks of its own into the workspace; the last
+/// block of each tile or a second pass adds them in their order.
 struct GemmPlan {
   GemmTile tile = GemmTile::kSmall;
   int64_t row_tiles = 0, column_tiles = 0, blocks = 0;  // blocks: of all batches, for one slice

@@ -1,7 +1,7 @@
 // The block that comes last to a tile may add what the others have left there: no second launch.
 //
-// A counter for each tile counts the blocks that have written their part and goes back to 0 with the
-// last. Only integers are counted atomically: the parts are added in their own order, whichever
+// A counter for each tile counts the blocks that have written their part and goes back to 0 with
+// the last. Only integers are counted atomically: the parts are added in their own order, whichever
 // block is last, so the bits are always the same. A fence before the count makes the writes of a
 // block visible to those that see the count, one behind it what the others wrote. The launches of a
 // device follow each other on one stream, so one array of counters serves them all.

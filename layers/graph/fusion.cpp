@@ -324,8 +324,8 @@ class Fusion {
            options.activation == Activation::kNone;
   }
 
-  /// dx = dy w^T, gated or not, and dw = x^T dy with its column sums: one launch where a kernel does
-  /// both.
+  /// dx = dy w^T, gated or not, and dw = x^T dy with its column sums: one launch where a kernel
+  /// does both.
   void merge_dense_gradients(const Node& dx) {
     if (!is_gradient_product(dx, false)) return;
     for (const auto& dw : graph_.order) {

@@ -47,10 +47,10 @@ LoweredGraph lower(const std::vector<Value>& inputs, const std::vector<Type>& ty
 /// Recompute `order`: all nodes that outputs, state and updates need.
 void schedule(LoweredGraph& graph);
 
-/// Merge neighbours where a kernel of the device does both: conv + activation, batch norm + residual
-/// + relu, batch norm into the convolution before it (inference), an activation's gradient into the
-/// operation before it, a dense layer's gradients, the share of right answers into the loss. On a
-/// device the loss's kernel looks itself whether the step must stop.
+/// Merge neighbours where a kernel of the device does both: conv + activation, batch norm +
+/// residual + relu, batch norm into the convolution before it (inference), an activation's gradient
+/// into the operation before it, a dense layer's gradients, the share of right answers into the
+/// loss. On a device the loss's kernel looks itself whether the step must stop.
 void fuse(LoweredGraph& graph, Device device, bool training);
 
 /// True when the kernel that makes `output` tells the step block that it is not finite.
