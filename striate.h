@@ -1,4 +1,4 @@
-// Everything that a C++ program needs: `#include <striate/striate.h>`.
+// What most C++ programs need, `#include <striate/striate.h>`; a layer not in it has its own header.
 #pragma once
 
 #include <striate/core/error.h>

@@ -5,7 +5,8 @@
 //   scale (x * alpha)  shift (x + alpha)  clip (to [-alpha, alpha])          x -> y
 //   relu_backward relu6_backward leaky_relu_backward sigmoid_backward tanh_backward   dy, y -> dx
 // The gradients take the function's result y, not x: one value less to keep. NaN passes through
-// all. To add a function, add its line to unary_functions.h.
+// all. To add a function whose gradient follows from y, add its line to unary_functions.h and to
+// layers/unary.cpp; one that needs x is an operation of its own.
 #pragma once
 
 #include <striate/kernels/impl.h>

@@ -4,8 +4,9 @@
 //
 //   TEST(Relu, EveryEntryAgreesWithTheReference) {
 //     std::vector<Case> table;
-//     for (Shape s : {Shape{1, 1, 1, 1}, Shape{2, 5, 7, 3}}) table.push_back(Case::of("unary_relu",
-//     UnaryOptions{}, {s}, {s})); run_table(table);
+//     for (Shape s : {Shape{1, 1, 1, 1}, Shape{2, 5, 7, 3}})
+//       table.push_back(Case::of("relu", UnaryOptions{}, {s}, {s}));
+//     run_table(table);
 //   }
 //
 // `run_table` draws the inputs from a fixed seed, runs `reference`, then every other entry: with
