@@ -266,7 +266,12 @@ def test_tensors_as_python_values():
     raises(st.DTypeError, rule, lambda: list(one))
     assert [row.numpy().tolist() for row in many] == [[1, 2], [3, 4]] and len(many) == 2
     assert f"{one:.2f}" == "3.50" and f"{st.Tensor(7):03d}" == "007" and f"{one}" == str(one)
-    assert bool(one) and not bool(st.Tensor([0]))
+    assert bool(one) and not bool(st.Tensor([0])) and round(one) == 4
+    large = st.Tensor(2**60 + 1)
+    assert int(large) == large.item() == 2**60 + 1 and isinstance(one.item(), float)
+    assert [5, 6, 7][st.Tensor(1)] == 6 and many[many > 2].numpy().tolist() == [3, 4]
+    with pytest.raises(st.DTypeError, match="only a tensor of one integer"):
+        range(many)
     assert many.reshape(4).shape == many.reshape((4,)).shape == many.reshape(-1).shape == (4,)
     assert many.reshape(1, -1, 2).shape == many.reshape(shape=[1, 2, 2]).shape == (1, 2, 2)
     for wrong in [(-1, -1), (3, -1), "ab", (1.5,), (-2,)]:

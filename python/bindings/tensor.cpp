@@ -1,4 +1,5 @@
 // Tensors in Python: NumPy and DLPack in and out without a copy, and operations on tensors.
+#include <pybind11/typing.h>
 #include <striate/core/dlpack.h>
 #include <striate/layers/eager.h>
 
@@ -103,6 +104,18 @@ py::array to_array(const Tensor& tensor) {
                    owner);
 }
 
+namespace {
+
+using Number = py::typing::Union<py::int_, py::float_>;
+
+/// Return the only element, integers as such: a double would round large ones.
+Number number_of(const Tensor& t) {
+  t.item();  // throws where there are others
+  return Number(py::object(to_array(t).attr("item")()));
+}
+
+}  // namespace
+
 void bind_tensors(py::module_& module) {
   py::class_<Tensor>(
       module, "Tensor",
@@ -126,8 +139,9 @@ void bind_tensors(py::module_& module) {
       .def_property_readonly(
           "device", [](const Tensor& t) { return t.device().to_string(); },
           "Where it lies, such as \"cpu\".")
-      .def("numpy", to_array, "Return a NumPy array; it shares the memory of a tensor on the CPU, bfloat16 apart.")
-      .def("item", &Tensor::item, "Return the only element as a float.")
+      .def("numpy", to_array,
+           "Return a NumPy array; it shares the memory of a tensor on the CPU, bfloat16 apart.")
+      .def("item", number_of, "Return the only element as Python's number of its type.")
       .def(
           "to",
           [](const Tensor& t, const py::object& device) {
@@ -147,7 +161,21 @@ void bind_tensors(py::module_& module) {
           py::arg("shape") = py::none(),
           "Return the same elements under another shape: `reshape(2, -1)` or `reshape((2, -1))`.")
       .def("__float__", &Tensor::item)
-      .def("__int__", [](const Tensor& t) { return static_cast<int64_t>(t.item()); })
+      .def("__int__", [](const Tensor& t) { return py::int_(number_of(t)); })
+      .def("__index__",
+           [](const Tensor& t) {
+             const bool whole = !is_floating(t.dtype()) && t.dtype() != DType::kBool;
+             if (t.shape().rank() > 0 || !whole)
+               throw DTypeError("only a tensor of one integer and no dimensions is an index",
+                                t.shape().to_string() + " " + name_of(t.dtype()));
+             return py::int_(number_of(t));
+           })
+      .def(
+          "__round__",
+          [](const Tensor& t, const py::object& digits) {
+            return py::module_::import("builtins").attr("round")(number_of(t), digits);
+          },
+          py::arg("digits") = py::none())
       .def("__bool__",
            [](const Tensor& t) {
              if (t.elements() != 1)
@@ -165,8 +193,7 @@ void bind_tensors(py::module_& module) {
       .def("__format__",
            [](const py::object& t, const std::string& how) {
              if (how.empty()) return py::str(t);
-             t.attr("item")();  // throws where there are several
-             return py::str(t.attr("numpy")().attr("item")().attr("__format__")(how));
+             return py::str(number_of(t.cast<const Tensor&>()).attr("__format__")(how));
            })
       .def("__copy__", &Tensor::clone)
       .def("__deepcopy__", [](const Tensor& t, const py::dict&) { return t.clone(); })
