@@ -24,6 +24,14 @@ const Entry* reference_of(const std::string& operation) {
   return all.empty() || all.back()->name != "reference" ? nullptr : all.back();
 }
 
+/// Return the entries of a problem's device, and the reference where it is none of them.
+std::vector<const Entry*> entries_of(const Problem& problem) {
+  auto all = kernels::entries(problem.operation, problem.device.type);
+  const Entry* reference = reference_of(problem.operation);
+  if (problem.device.type != DeviceType::kCpu && reference) all.push_back(reference);
+  return all;
+}
+
 // --- errors ----------------------------------------------------------------------------------
 
 struct Difference {
@@ -139,7 +147,7 @@ class Comparison {
 
   Json run(const std::set<std::string>& entries) {
     Json candidates = Json::array();
-    for (const Entry* entry : kernels::entries(problem_.operation, DeviceType::kCpu))
+    for (const Entry* entry : entries_of(problem_))
       if (entries.empty() || entries.count(entry->name)) candidates.push(try_entry(*entry));
     row_.set("candidates", candidates);
     return row_;
@@ -172,11 +180,13 @@ class Comparison {
       if (entry.name == "reference") {
         // Its one run is enough: nobody waits for plain loops three times.
         candidate.set("nmse", 0.0).set("max_ulp", 0.0).set("workspace_bytes", 0);
+        if (problem_.device.type != DeviceType::kCpu) return conclude("ok", "on the CPU");
         if (!whole_) return conclude("ok", "not timed on the whole batch");
         seconds = reference_seconds_;
       } else {
         const std::string broken = check(entry, candidate);
         if (!broken.empty()) return conclude("failed", broken);
+        if (options_.seconds <= 0) return conclude("ok", "not timed");
         seconds = time(entry, candidate);
       }
       candidate.set("milliseconds", seconds * 1e3);
@@ -195,6 +205,7 @@ class Comparison {
     }
     Trial trial(entry, checked_, data_);
     trial.run();
+    candidate.set("workspace_bytes", trial.workspace_bytes());
     Difference worst;
     for (size_t o = 0; o < expected_.size(); ++o) {
       if (!problem_.is_read(o)) continue;
@@ -231,8 +242,7 @@ Json compare_kernels(const Plan& plan, const CompareOptions& options) {
   std::set<std::string> operations;
   for (const PlanStep& step : plan.steps) {
     operations.insert(step.operation);
-    for (const Entry* entry : kernels::entries(step.operation, DeviceType::kCpu))
-      known.insert(entry->name);
+    for (const Entry* entry : entries_of(step.problem)) known.insert(entry->name);
   }
   for (const std::string& name : options.only) (known.count(name) ? entries : others).insert(name);
 

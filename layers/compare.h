@@ -14,12 +14,13 @@ namespace striate {
 struct CompareOptions {
   /// Names of entries or operations, or parts of layers' paths; empty: everything.
   std::vector<std::string> only;
-  double seconds = 0.08;       // for which one entry is timed, at least three runs
+  double seconds = 0.08;       // for which one entry is timed, at least three runs; 0: not at all
   double checked_flops = 4e9;  // above it a convolution is checked on fewer images of the batch
   std::function<void(const std::string&)> progress;  // told each row before it is measured
 };
 
-/// Run all entries of each kernel of the plan on random data and compare them with `reference`.
+/// Run all entries of each kernel of the plan on random data and compare them with the CPU's
+/// `reference`, which is a candidate on every device.
 /// Returns rows {layer, operation, direction, dtype, shape, inputs, checked_batch, chosen,
 /// candidates: [{name, status, reason, milliseconds, estimate_ms, roofline_percent,
 /// workspace_bytes, nmse, max_ulp}]}. Equal problems are measured once. Caches are warm.

@@ -48,6 +48,18 @@ std::shared_ptr<Buffer> relaid(const std::shared_ptr<Buffer>& from, ValueDesc va
   return made;
 }
 
+/// Return the buffer on a device; itself where it is there.
+std::shared_ptr<Buffer> moved(const std::shared_ptr<Buffer>& from, Device device) {
+  if (!from || from->device() == device) return from;
+  auto made = Buffer::allocate(from->bytes(), device);
+  if (device.type != DeviceType::kCpu)
+    backend(device.type).copy_from_host(made->data(), from->data(), from->bytes(), device.index);
+  else
+    backend(from->device().type)
+        .copy_to_host(made->data(), from->data(), from->bytes(), from->device().index);
+  return made;
+}
+
 /// Fill with numbers that are good for this input of this operation.
 void fill(Buffer& buffer, const Problem& problem, size_t input) {
   const ValueDesc& value = problem.inputs[input];
@@ -138,29 +150,37 @@ std::vector<std::shared_ptr<Buffer>> draw_inputs(const Problem& problem) {
 }
 
 Trial::Trial(const Entry& entry, const Problem& problem, std::vector<std::shared_ptr<Buffer>> dense)
-    : problem_(problem), prepared_(entry.prepare(problem)), buffers_(std::move(dense)) {
+    : problem_(problem),
+      device_(entry.device == DeviceType::kCpu ? Device{} : problem.device),
+      prepared_(entry.prepare(problem)),
+      buffers_(std::move(dense)) {
   prepared_.inputs.resize(problem.inputs.size());
   prepared_.outputs.resize(problem.outputs.size());
   for (size_t i = 0; i < buffers_.size(); ++i) {
-    if (buffers_[i]) buffers_[i] = relaid(buffers_[i], problem.inputs[i], {}, prepared_.inputs[i]);
+    if (buffers_[i])
+      buffers_[i] = moved(relaid(buffers_[i], problem.inputs[i], {}, prepared_.inputs[i]), device_);
     inputs_.push_back(buffers_[i] ? buffers_[i]->data() : nullptr);
   }
   for (size_t o = 0; o < problem.outputs.size(); ++o) {
-    outputs_.push_back(Buffer::allocate(bytes_of(problem.outputs[o], prepared_.outputs[o])));
+    outputs_.push_back(
+        Buffer::allocate(bytes_of(problem.outputs[o], prepared_.outputs[o]), device_));
     pointers_.push_back(outputs_.back()->data());
   }
   for (const kernels::InPlace& share : prepared_.in_place) {
     if (!share.required) continue;
     const auto i = static_cast<size_t>(share.input), o = static_cast<size_t>(share.output);
-    std::memcpy(pointers_[o], inputs_[i], outputs_[o]->bytes());
+    backend(device_.type).copy(pointers_[o], inputs_[i], outputs_[o]->bytes(), device_.index);
     inputs_[i] = pointers_[o];
   }
-  workspace_ = Buffer::allocate(prepared_.workspace);
+  workspace_ = Buffer::allocate(prepared_.workspace, device_);
 }
 
 double Trial::run() {
+  Backend& device = backend(device_.type);
   const auto start = Clock::now();
-  prepared_.kernel->run({inputs_.data(), pointers_.data(), workspace_->data(), nullptr});
+  prepared_.kernel->run(
+      {inputs_.data(), pointers_.data(), workspace_->data(), device.stream(device_.index)});
+  device.wait(device_.index);
   return seconds_since(start);
 }
 
@@ -190,7 +210,7 @@ double Trial::copies() const {
 }
 
 std::shared_ptr<Buffer> Trial::dense_output(size_t o) const {
-  return relaid(outputs_[o], problem_.outputs[o], prepared_.outputs[o], {});
+  return relaid(moved(outputs_[o], {}), problem_.outputs[o], prepared_.outputs[o], {});
 }
 
 }  // namespace striate

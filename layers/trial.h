@@ -10,7 +10,7 @@
 
 namespace striate {
 
-/// Return everything that makes two kernels on the CPU the same problem, as a text.
+/// Return everything that makes two kernels of a device the same problem, as a text.
 std::string key_of(const kernels::Problem& problem);
 
 /// False for what moves data, is compiled away, or changes the weights: it is not measured.
@@ -20,7 +20,7 @@ bool is_measured(const std::string& operation);
 /// are left out or give only a shape.
 std::vector<std::shared_ptr<Buffer>> draw_inputs(const kernels::Problem& problem);
 
-/// An entry prepared for a problem.
+/// An entry prepared for a problem, on the device that the entry is for.
 class Trial {
  public:
   /// `dense` holds the inputs as `draw_inputs` makes them. Throws KernelError when a library
@@ -34,12 +34,13 @@ class Trial {
   double shortest(double seconds);
   /// Return the seconds that the copies of inputs into the layouts that the entry wants take.
   double copies() const;
-  /// Return an output in the dense layout.
+  /// Return an output in the dense layout, on the host.
   std::shared_ptr<Buffer> dense_output(size_t o) const;
   size_t workspace_bytes() const { return prepared_.workspace; }
 
  private:
   kernels::Problem problem_;
+  Device device_;
   kernels::Prepared prepared_;
   std::vector<std::shared_ptr<Buffer>> buffers_, outputs_;
   std::shared_ptr<Buffer> workspace_;

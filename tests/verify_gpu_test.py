@@ -69,7 +69,7 @@ def run(monkeypatch, tmp_path, device="", tables="passed"):
     monkeypatch.setattr(verify_gpu, "set_up", lambda system: ("passed", ""))
     monkeypatch.setattr(environment, "fetch_googletest", lambda: None)
     monkeypatch.setattr(verify_gpu, "build", lambda *call: built.append(call) or ("passed", ""))
-    monkeypatch.setattr(verify_gpu, "find_device", lambda: device)
+    monkeypatch.setattr(verify_gpu.environment, "find_gpu", lambda: device)
     monkeypatch.setattr(verify_gpu, "table_tests", lambda sample: (tables, f"sample {sample}"))
     monkeypatch.setattr(verify_gpu, "python_tests", lambda: ("passed", ""))
     monkeypatch.setattr(verify_gpu, "sanitizer", lambda tool, emulated: ("skipped", tool))

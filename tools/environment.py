@@ -325,6 +325,14 @@ def run_main(main) -> None:
 EMULATED = ("train_emulated", "kernel-report")
 
 
+def find_gpu() -> str:
+    """Return the GPU's description; "" where there is none."""
+    code = """
+import striate as st
+print(st._striate.describe_device("cuda") if "cuda:0" in st.devices() else "")"""
+    return run([PYTHON, "-c", code]).strip()
+
+
 def main() -> int:
     """Set up, then run tools/NAME.py with the Python of .venv/: environment.py NAME [option...]."""
     name = sys.argv[1]
@@ -334,6 +342,11 @@ def main() -> int:
     if name in EMULATED:
         build_cuda()
         variables.setdefault("STRIATE_CUDART", str(EMULATOR))
+    elif name == "compare" and options.device.startswith("cuda"):
+        build_cuda()
+        if not find_gpu():
+            print("   no GPU was found: the emulator stands in, on few images and without times")
+            variables["STRIATE_CUDART"] = str(EMULATOR)
     script = ROOT / "tools" / f"{name.replace('-', '_')}.py"
     code = subprocess.call([str(PYTHON), str(script), *sys.argv[2:]], env=variables)
     return 128 - code if code < 0 else code

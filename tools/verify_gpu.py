@@ -99,14 +99,6 @@ def build(targets: list[str], *options: str) -> tuple[str, str]:
     return "passed", f"{', '.join(targets)} with {nvcc}"
 
 
-def find_device() -> str:
-    """Return the GPU's description; "" where there is none."""
-    code = """
-import striate as st
-print(st._striate.describe_device("cuda") if "cuda:0" in st.devices() else "")"""
-    return environment.run([environment.PYTHON, "-c", code]).strip()
-
-
 # --- tests ----------------------------------------------------------------------------------------
 
 
@@ -192,7 +184,7 @@ def verify(options: argparse.Namespace) -> dict:
         print(f"   without GoogleTest: {failure}")
     if not report.check("build", lambda: build(targets, "-DSTRIATE_TESTS=auto")):
         return made
-    made["device"] = find_device()
+    made["device"] = environment.find_gpu()
     emulated = not made["device"] or str(os.environ.get("STRIATE_CUDART", "")).startswith(
         str(environment.EMULATOR.parent)
     )

@@ -201,9 +201,10 @@ void bind_models(py::module_& module) {
       .def("compare",
            [](const Model& m, const std::string& purpose, const py::sequence& x,
               const py::sequence& y, const std::vector<std::string>& only,
-              const py::function& progress) {
+              const py::function& progress, bool timed) {
              CompareOptions options;
              options.only = only;
+             if (!timed) options.seconds = 0, options.checked_flops = 1e8;
              options.progress = [&](const std::string& kernel) {
                if (PyErr_CheckSignals() != 0) throw py::error_already_set();
                progress(kernel);

@@ -27,6 +27,11 @@ def limit(operation: str, entry: str) -> float:
     return 1e-8 if any(word in operation for word in TRANSCENDENTAL) else 1e-10
 
 
+def is_emulated(device: str) -> bool:
+    """Say whether the device is the tests' stand-in: its times are no GPU's."""
+    return _striate.describe_device(device).startswith("emulator")
+
+
 def network(name: str) -> st.Model:
     """Return a network of the zoo, or the model in a file."""
     if name in st.zoo.names():
@@ -51,7 +56,8 @@ def compare(
 
     Returns:
         Rows {layer, operation, direction, dtype, shape, chosen, candidates: [{name, status, reason,
-        milliseconds, estimate_ms, roofline_percent, workspace_bytes, nmse, max_ulp}]}.
+        milliseconds, estimate_ms, roofline_percent, workspace_bytes, nmse, max_ulp}]}. An emulated
+        device runs the kernels on few images, and is not timed: milliseconds are None.
 
     Raises:
         ShapeError: For a batch below 1. DeviceError: For a device that is not there.
@@ -64,9 +70,11 @@ def compare(
         [([batch, *value.shape[1:]], value.dtype) for value in values]
         for values in (model.inputs, model.outputs)
     ]
-    rows = model._handle.compare("train", *types, list(only), progress or (lambda kernel: None))
+    progress = progress or (lambda kernel: None)
+    rows = model._handle.compare("train", *types, list(only), progress, not is_emulated(device))
     for row in rows:
         guests = row["operation"].startswith("conv2d") or row["operation"] == "matmul"
+        guests = guests and not device.startswith("cuda")
         if guests and not only and all(c["name"] != "onednn" for c in row["candidates"]):
             missing = dict.fromkeys(row["candidates"][0])
             missing.update(name="onednn", status="absent", reason="built without oneDNN")
@@ -94,10 +102,16 @@ def print_rows(rows: list[dict]) -> None:
     for row in rows:
         ran = [c for c in row["candidates"] if c["milliseconds"] is not None]
         ran.sort(key=lambda c: (c["name"] != row["chosen"], c["milliseconds"]))
-        times = ", ".join(f"{c['name']} {c['milliseconds']:.3g}" for c in ran)
+        said = ", ".join(f"{c['name']} {c['milliseconds']:.3g}" for c in ran)
+        unit = "ms"
+        if not ran:  # an emulated device
+            exact = [c for c in row["candidates"] if c["nmse"] is not None]
+            exact.sort(key=lambda c: c["name"] != row["chosen"])
+            said = ", ".join(f"{c['name']} {c['nmse']:.1e}" for c in exact)
+            unit = "nmse"
         failed = [f"{c['name']} FAILED ({c['reason']})" for c in row["candidates"]
                   if c["status"] == "failed"]  # fmt: skip
-        print(f"{row['layer']:28s} {row['operation']:24s} ms: {', '.join([times, *failed])}")
+        print(f"{row['layer']:28s} {row['operation']:24s} {unit}: {', '.join([said, *failed])}")
 
 
 def main(arguments: list[str] | None = None, program: str = "tools/compare") -> int:
@@ -125,7 +139,8 @@ def main(arguments: list[str] | None = None, program: str = "tools/compare") -> 
     print_rows(rows)
     described = _striate.describe_device(options.device)
     top = {"striate": st.__version__, "device": described, "network": options.network}
-    top.update(batch=options.batch, threads=st.threads(), measured=time.strftime("%F %T"))
+    measured = None if is_emulated(options.device) else time.strftime("%F %T")
+    top.update(batch=options.batch, threads=st.threads(), measured=measured)
     if options.json:
         with replacing(options.json) as new:
             Path(new).write_text(json.dumps({**top, "rows": rows}, indent=1) + "\n")
