@@ -141,6 +141,7 @@ std::vector<std::shared_ptr<Buffer>> draw_inputs(const Problem& problem) {
     forward.outputs = {problem.inputs[0], problem.inputs[1]};
     forward.optional.clear();
     forward.unread.clear();
+    forward.gate = {};  // of the gradient
     Trial trial(*kernels::entries("max_pool2d", DeviceType::kCpu).back(), forward,
                 draw_inputs(forward));
     trial.run();
