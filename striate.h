@@ -1,4 +1,4 @@
-// What most C++ programs need, `#include <striate/striate.h>`; a layer not in it has its own header.
+// What most C++ programs need: `#include <striate/striate.h>`. Other layers have their own headers.
 #pragma once
 
 #include <striate/core/error.h>

@@ -5,7 +5,7 @@ if(cuda STREQUAL "off")
   return()
 endif()
 
-# The first nvcc of CUDA 13 or newer. CMake itself would take the first of any version, and trip over
+# The first nvcc of CUDA 13 or newer. CMake would take the first of any version, and trip over
 # an old one that does not know the host's compiler.
 set(reason "no CUDA compiler found")
 set(candidates ${CMAKE_CUDA_COMPILER})

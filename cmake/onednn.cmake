@@ -13,7 +13,7 @@ set(onednn_folder ${PROJECT_BINARY_DIR}/onednn)
 set(onednn_include ${onednn_folder}/include)
 set(onednn_library ${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libstriate_dnnl.so)
 
-# Fetches a wheel from PyPI and unpacks the files that match below build/onednn/, installing nothing.
+# Fetches a wheel from PyPI and unpacks the files that match below build/onednn/; installs nothing.
 function(striate_unpack_wheel requirement)
   find_package(Python 3.9 QUIET COMPONENTS Interpreter)
   if(NOT Python_Interpreter_FOUND)

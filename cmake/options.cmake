@@ -12,7 +12,7 @@ striate_option(STRIATE_PYTHON auto "auto: the Python module if pybind11 >= 3 is 
 striate_option(STRIATE_TESTS auto "auto: the C++ tests if GoogleTest is there; ON; OFF")
 striate_option(STRIATE_SANITIZE "" "passed on to -fsanitize=, e.g. address or undefined")
 striate_option(STRIATE_CUDA auto "auto: the CUDA plug-in if nvcc >= 13 is there; on; off")
-striate_option(STRIATE_CUDA_ARCHITECTURES "80" "e.g. 80;90: machine code for each, PTX of the first")
+striate_option(STRIATE_CUDA_ARCHITECTURES "80" "80;90: machine code for each, PTX of the first")
 option(STRIATE_EMULATOR "the stand-in CUDA runtime of the tests, for machines without a GPU" OFF)
 
 string(TOLOWER "${STRIATE_CUDA}" cuda)

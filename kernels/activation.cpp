@@ -1,6 +1,5 @@
-#include <striate/kernels/activation.h>
-
 #include <striate/core/error.h>
+#include <striate/kernels/activation.h>
 
 namespace striate {
 namespace {

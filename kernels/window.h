@@ -27,7 +27,7 @@ struct Padding {
 
   Padding() = default;
   /// "valid" or "same". Throws ShapeError for another word.
-  Padding(const char* word);  // NOLINT: `padding = "same"` reads well
+  Padding(const char* word);                             // NOLINT: `padding = "same"` reads well
   Padding(int64_t all) : Padding(all, all, all, all) {}  // NOLINT
   Padding(int64_t t, int64_t b, int64_t l, int64_t r)
       : rule(Rule::kExplicit), top(t), bottom(b), left(l), right(r) {}

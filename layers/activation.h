@@ -22,7 +22,7 @@ struct ActivationLayer {
 
 /// max(x, 0), with an upper limit or a slope below 0.
 struct ReLU {
-  double max_value = 0;       // 0: none; 6: relu6
+  double max_value = 0;  // 0: none; 6: relu6
   double negative_slope = 0;
   Value call(Weights& weights, const Value& x) const;
 };

@@ -1,6 +1,5 @@
-#include <striate/layers/eager.h>
-
 #include <striate/kernels/impl.h>
+#include <striate/layers/eager.h>
 #include <striate/layers/graph/program.h>
 
 #include <list>
@@ -57,8 +56,8 @@ std::unique_ptr<Program> make_program(const std::string& name, const Json& optio
 
 std::vector<Tensor> run_operation(const std::string& name, const Json& options,
                                   const std::vector<Tensor>& inputs) {
-  std::string key = name + '\n' + (options.is_null() ? "" : options.dump()) + '\n' +
-                    kernels::forced() + '\n';
+  std::string key =
+      name + '\n' + (options.is_null() ? "" : options.dump()) + '\n' + kernels::forced() + '\n';
   std::vector<Tensor> fed;
   for (const Tensor& input : inputs) {
     append(key, input.defined() ? static_cast<int64_t>(input.dtype()) : -1);

@@ -8,8 +8,8 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <typeindex>
+#include <utility>
 #include <vector>
 
 namespace striate {

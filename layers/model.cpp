@@ -1,9 +1,8 @@
-#include <striate/layers/model.h>
-
 #include <striate/core/parallel.h>
 #include <striate/kernels/reduce.h>
 #include <striate/kernels/unary.h>
 #include <striate/layers/graph/row_work.h>
+#include <striate/layers/model.h>
 
 #include <algorithm>
 #include <cctype>
@@ -64,17 +63,15 @@ std::vector<Type> types_of(const std::vector<Tensor>& tensors) {
 }
 
 bool same_types(const std::vector<Type>& types, const std::vector<Type>& others) {
-  return std::equal(types.begin(), types.end(), others.begin(), others.end(),
-                    [](const Type& a, const Type& b) {
-                      return a.dtype == b.dtype && a.shape == b.shape;
-                    });
+  return std::equal(
+      types.begin(), types.end(), others.begin(), others.end(),
+      [](const Type& a, const Type& b) { return a.dtype == b.dtype && a.shape == b.shape; });
 }
 
 bool same_types(const std::vector<Type>& types, const std::vector<Tensor>& tensors) {
-  return std::equal(types.begin(), types.end(), tensors.begin(), tensors.end(),
-                    [](const Type& a, const Tensor& b) {
-                      return a.dtype == b.dtype() && a.shape == b.shape();
-                    });
+  return std::equal(
+      types.begin(), types.end(), tensors.begin(), tensors.end(),
+      [](const Type& a, const Tensor& b) { return a.dtype == b.dtype() && a.shape == b.shape(); });
 }
 
 }  // namespace
@@ -137,8 +134,7 @@ void Model::name_unnamed() {
     if (layer.is_named() && !unnamed(layer.path())) continue;
     if (!unnamed(layer.path()) && used.insert(layer.path()).second) continue;
     const size_t slash = layer.path().rfind('/');
-    const std::string prefix =
-        slash == std::string::npos ? "" : layer.path().substr(0, slash + 1);
+    const std::string prefix = slash == std::string::npos ? "" : layer.path().substr(0, slash + 1);
     layer.set_path(free_path(prefix + snake_case(layer.type()), used));
   }
 }
@@ -172,9 +168,9 @@ void Model::freeze(bool frozen) const {
 
 std::vector<Value> Model::operator()(const std::vector<Value>& inputs) const {
   if (inputs.size() != inputs_.size())
-    throw ShapeError("the model '" + name_ + "' takes " + std::to_string(inputs_.size()) +
-                         " inputs",
-                     std::to_string(inputs.size()));
+    throw ShapeError(
+        "the model '" + name_ + "' takes " + std::to_string(inputs_.size()) + " inputs",
+        std::to_string(inputs.size()));
   std::map<Value, Value> made;
   for (size_t i = 0; i < inputs.size(); ++i) made[inputs_[i]] = inputs[i];
   const auto find = [&](const Value& value) {
@@ -218,8 +214,7 @@ void Model::compile(CompileOptions options) {
                      std::to_string(options.loss_weights.size()));
   if (options.precision != "float32")
     throw DTypeError("the CPU computes in float32", "precision '" + options.precision + "'");
-  if (options.shards < 1)
-    throw ShapeError("shards must be >= 1", std::to_string(options.shards));
+  if (options.shards < 1) throw ShapeError("shards must be >= 1", std::to_string(options.shards));
   state_->options = std::move(options);
   state_->device = device;
   state_->programs.clear();
@@ -280,8 +275,7 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   }
   Value total;
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    const LayerScope scope(
-        named_layer("Loss", options.losses[options.losses.size() == 1 ? 0 : i]));
+    const LayerScope scope(named_layer("Loss", options.losses[options.losses.size() == 1 ? 0 : i]));
     Value loss = means[i];
     const double weight = (options.loss_weights.empty() ? 1.0 : options.loss_weights[i]) /
                           static_cast<double>(how.shards);
@@ -330,9 +324,8 @@ Model::Slot& Model::slot(const std::string& purpose, const std::vector<Type>& x,
   made->used = ++state_->clock;
   auto& programs = state_->programs;
   if (programs.size() == kMaxPrograms)
-    programs.erase(std::min_element(programs.begin(), programs.end(), [](auto& a, auto& b) {
-      return a->used < b->used;
-    }));
+    programs.erase(std::min_element(programs.begin(), programs.end(),
+                                    [](auto& a, auto& b) { return a->used < b->used; }));
   programs.push_back(std::move(made));
   return *programs.back();
 }
@@ -371,8 +364,7 @@ std::vector<Type> Model::target_types(int64_t batch) const {
 }
 
 const StepResult& Model::run_batch(const std::string& purpose, const std::vector<Tensor>& x,
-                                   const std::vector<Tensor>& y,
-                                   std::span<const int64_t> samples) {
+                                   const std::vector<Tensor>& y, std::span<const int64_t> samples) {
   if (x.empty() || x[0].shape().rank() == 0 || x[0].shape()[0] == 0)
     throw ShapeError("a batch needs at least one sample", "none");
   Slot* found = find_slot(purpose, x, y);
@@ -430,8 +422,7 @@ void name_layers(const std::vector<Layer>& layers) {
 Model Sequential(const std::vector<Layer>& layers, const std::string& name) {
   if (layers.empty() || layers[0].type() != "Input")
     throw ShapeError("Sequential begins with an Input",
-                     layers.empty() ? "no layers" : layers[0].type(),
-                     "Put Input(shape) first");
+                     layers.empty() ? "no layers" : layers[0].type(), "Put Input(shape) first");
   const Value input = *static_cast<const Input*>(layers[0].state().options.get());
   Value x = input;
   // Names are given before the layers are applied, so that errors can say which one it was.

@@ -20,8 +20,7 @@ Json reference(const Value& value, const std::vector<Value>& inputs,
   for (size_t c = 0; c < calls.size(); ++c) {
     const std::vector<Value> outputs = calls[c]->outputs();
     for (size_t o = 0; o < outputs.size(); ++o)
-      if (outputs[o] == value)
-        return Json::Array{static_cast<int64_t>(c), static_cast<int64_t>(o)};
+      if (outputs[o] == value) return Json::Array{static_cast<int64_t>(c), static_cast<int64_t>(o)};
   }
   if (value.node->operation->name == "constant" && value.shape().rank() == 0)
     return Json::object({{"constant", value.node->constant.item()}});

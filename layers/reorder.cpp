@@ -1,6 +1,5 @@
 // A change of memory layout in the graph; planners put it where neighbours disagree.
 #include <striate/kernels/reorder.h>
-
 #include <striate/layers/graph/rules.h>
 
 namespace striate {

@@ -132,9 +132,8 @@ const bool registered = [] {
         .doc = std::string(b.doc) + ", element by element.\ndy, y: any shape -> dx: the same",
         .inputs = {"dy", "y"},
         .outputs = {"dx"},
-        .options =
-            schema(b.name,
-                   std::string(b.name) == "leaky_relu_backward" ? "Slope below 0." : nullptr),
+        .options = schema(
+            b.name, std::string(b.name) == "leaky_relu_backward" ? "Slope below 0." : nullptr),
         .infer = infer_backward,
         // Linear in dy.
         .gradient = [b](const Node& node, const std::vector<Value>& ddx) -> std::vector<Value> {

@@ -86,7 +86,7 @@ bool shares_tile(size_t place, const Places& others, const Shape& shape, bool we
   });
 }
 
-/// True when a window of 3x3 at an output reaches into padding of 1; gradients: for the same filter.
+/// True when a window of 3x3 at an output reaches into padding of 1; gradients: for that filter.
 bool is_at_edge(size_t place, const Places& others, const Shape& shape, bool weights) {
   if (weights)
     return std::any_of(others.begin(), others.end(), [&](size_t other) {

@@ -64,8 +64,12 @@ def test_training_on_says_what_is_otherwise(tmp_path):
             st.load(file)
     finally:
         st.set_threads(before)
-    with st.kernels.use("matmul=reference"), pytest.warns(
-        UserWarning, match="the rule that forces kernels was '.*', now it is 'matmul=reference'$"
+    with (
+        st.kernels.use("matmul=reference"),
+        pytest.warns(
+            UserWarning,
+            match="the rule that forces kernels was '.*', now it is 'matmul=reference'$",
+        ),
     ):
         st.load(file)
 

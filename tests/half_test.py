@@ -25,5 +25,8 @@ def test_the_cpu_refuses_them(operation, inputs):
 
 
 def test_types_are_not_mixed():
-    text = "[conv2d] w must have the element type of x, got float32 and float16. Convert one with cast."
+    text = (
+        "[conv2d] w must have the element type of x, got float32 and float16. "
+        "Convert one with cast."
+    )
     raises(st.DTypeError, text, lambda: st.ops.conv2d(IMAGE, FILTERS.astype(np.float32)))

@@ -298,8 +298,10 @@ def test_a_cached_operation_costs_microseconds():
 
 
 def test_import_takes_at_most_150_ms_more_than_numpys():
-    code = "import time, numpy; t = time.perf_counter(); import striate; " \
+    code = (
+        "import time, numpy; t = time.perf_counter(); import striate; "
         "print(time.perf_counter() - t)"
+    )
     seconds = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                              check=True, env=os.environ).stdout)

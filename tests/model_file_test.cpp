@@ -3,7 +3,6 @@
 #include <striate/core/safetensors.h>
 #include <striate/layers/dense.h>
 #include <striate/layers/model.h>
-
 #include <unistd.h>
 
 #include <cstdio>

@@ -97,8 +97,9 @@ class Block(st.Layer):
 
 def test_composed_layer_is_named_saved_and_frozen(tmp_path):
     block = Block(3, name="block1")
-    model = st.Sequential([st.Input((8, 8, 3)), block, Block(3, name="block2"), st.Flatten(),
-                           st.Dense(3)])
+    model = st.Sequential(
+        [st.Input((8, 8, 3)), block, Block(3, name="block2"), st.Flatten(), st.Dense(3)]
+    )
     paths = [weight.path for weight in model.weights]
     assert paths[:2] == ["block1/conv2d/kernel", "block1/conv2d/bias"]
     assert "block2/conv2d_1/kernel" in paths and len(set(paths)) == len(paths) == 18
@@ -151,8 +152,9 @@ def test_weights_in_and_out(tmp_path):
 
 def test_partial_weights_are_reported(tmp_path):
     small().save(tmp_path / "m.safetensors")
-    other = st.Sequential([st.Input((8, 8, 3)), st.Conv2D(6, 3), st.Flatten(), st.Dense(3),
-                           st.Dense(2)])
+    other = st.Sequential(
+        [st.Input((8, 8, 3)), st.Conv2D(6, 3), st.Flatten(), st.Dense(3), st.Dense(2)]
+    )
     before = weight_bytes(other)
     with pytest.raises(st.FileError, match="do not fit the model"):
         other.load_weights(tmp_path / "m.safetensors")
@@ -356,8 +358,15 @@ def test_fit_trains_the_tail_and_validates():
     x, y = pictures(25)
     model = compiled(small())
     rows = []
-    history = model.fit(x, y, batch_size=10, epochs=2, validation_data=(x[:7], y[:7]),
-                        verbose=False, callbacks=[lambda m, h: rows.append((m.step, len(h)))])
+    history = model.fit(
+        x,
+        y,
+        batch_size=10,
+        epochs=2,
+        validation_data=(x[:7], y[:7]),
+        verbose=False,
+        callbacks=[lambda m, h: rows.append((m.step, len(h)))],
+    )
     assert model.step == 6 and rows == [(3, 1), (6, 2)]
     keys = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
     assert [list(row) for row in history.epochs] == [keys] * 2
@@ -469,8 +478,9 @@ def test_registered_functions_are_saved_and_others_refused(tmp_path):
     assert "the loss 'nameless' is a function without a registered name" in str(raised.value)
     assert "@striate.register" in raised.value.fix and not (tmp_path / "n.safetensors").exists()
     model.save(tmp_path / "n.safetensors")  # the weights and the graph need no loss
-    assert st.load(tmp_path / "n.safetensors").predict(data).tobytes() == \
-        model.predict(data).tobytes()
+    assert (
+        st.load(tmp_path / "n.safetensors").predict(data).tobytes() == model.predict(data).tobytes()
+    )
 
 
 def test_dropout_keeps_the_mean_and_is_gone_at_inference():

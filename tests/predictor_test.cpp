@@ -50,7 +50,8 @@ TEST(Predictor, ThreadsHaveOneEach) {
   for (auto& result : results)
     threads.emplace_back([&] {
       Predictor predictor(model);
-      for (int i = 0; i < 3; ++i) result = predictor(std::vector{x})[0].to(Device{}).to_vector<float>();
+      for (int i = 0; i < 3; ++i)
+        result = predictor(std::vector{x})[0].to(Device{}).to_vector<float>();
     });
   for (auto& thread : threads) thread.join();
   for (const auto& result : results) EXPECT_EQ(result, expected);

@@ -192,7 +192,11 @@ CASES = {
         ),
         lambda x, gamma, beta: _nhwc(
             functional.batch_norm(
-                _nchw(x), torch.tensor(MEAN).double(), torch.tensor(VARIANCE).double(), gamma, beta,
+                _nchw(x),
+                torch.tensor(MEAN).double(),
+                torch.tensor(VARIANCE).double(),
+                gamma,
+                beta,
                 eps=1e-3,
             )
         ),
@@ -234,9 +238,7 @@ def test_against_torch(name):
 def test_crossentropies(smoothing):
     scores, labels = _random(6, 5), np.array([0, 4, 2, 2, 1, 3])
     x = torch.tensor(scores, dtype=torch.float64)
-    expected = float(
-        functional.cross_entropy(x, torch.tensor(labels), label_smoothing=smoothing)
-    )
+    expected = float(functional.cross_entropy(x, torch.tensor(labels), label_smoothing=smoothing))
     ours = ops.sparse_categorical_crossentropy(scores, labels, label_smoothing=smoothing)
     assert float(ours) == pytest.approx(expected, rel=1e-5)
     one_hot = np.eye(5, dtype=np.float32)[labels]

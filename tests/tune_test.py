@@ -52,6 +52,7 @@ def test_a_checkpoint_keeps_what_was_measured(tmp_path, purpose):
     model.save(tmp_path / "c.safetensors", checkpoint=True)
     again = st.load(tmp_path / "c.safetensors")
     before, after = choices(model, purpose), choices(again, purpose)
-    assert {key: entry for key, (entry, _) in before.items()} == \
-        {key: entry for key, (entry, _) in after.items()}
+    assert {key: entry for key, (entry, _) in before.items()} == {
+        key: entry for key, (entry, _) in after.items()
+    }
     assert "kept from the checkpoint" in {why for _, why in after.values()}

@@ -46,9 +46,8 @@ std::vector<Case> backward_cases(const Sizes& s) {
   const Shape y = forward.outputs[0].shape;
   std::vector<Output> gradients = {w};
   if (s.bias) gradients.push_back(Shape{s.k});
-  return {
-      Case::of("conv2d_backward_input", options, {y, w, Input::like(x)}, {x}),
-      Case::of("conv2d_backward_weight", options, {x, y, Input::like(w)}, gradients)};
+  return {Case::of("conv2d_backward_input", options, {y, w, Input::like(x)}, {x}),
+          Case::of("conv2d_backward_weight", options, {x, y, Input::like(w)}, gradients)};
 }
 
 std::vector<Sizes> small_sizes() {

@@ -15,7 +15,7 @@
 namespace striate::cuda {
 namespace {
 
-/// Forget the error of a call whose caller can do nothing about it, lest the next launch reports it.
+/// Forget the error of a call whose caller can do nothing about it, lest the next launch tells it.
 void forget(cudaError_t status) {
   if (status != cudaSuccess) cudaGetLastError();
 }

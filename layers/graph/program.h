@@ -37,7 +37,7 @@ class Program {
           std::vector<Update> updates, ProgramOptions options, std::shared_ptr<Arena> arena = {});
 
   /// Run once. `inputs` and `outputs` are dense tensors of the types compiled for, on the CPU or on
-  /// the program's device. On a device a step is recorded at the first run, and given to it as one piece.
+  /// the program's device. On a device a step is recorded at the first run and given to it as one.
   /// With `shards` > 1 the inputs hold the rows of all shards one after another; outputs that have
   /// rows too are filled likewise, the others are summed by the tree.
   /// `samples` are the numbers of the rows in their data set, by which errors name them.

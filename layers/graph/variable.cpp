@@ -1,6 +1,5 @@
-#include <striate/layers/graph/variable.h>
-
 #include <striate/kernels/reorder.h>
+#include <striate/layers/graph/variable.h>
 
 #include <utility>
 

@@ -14,10 +14,10 @@ namespace striate {
 struct Variable {
   std::string path;  // `block2/conv1/kernel`
   Type type;
-  Json initializer;   // {"type": "HeNormal", ...} as in layers/initializer.h
+  Json initializer;                 // {"type": "HeNormal", ...} as in layers/initializer.h
   int64_t fan_in = 0, fan_out = 0;  // of the initializer; 0: from the shape
-  bool trainable = true;  // false: statistics, moments, counters
-  bool frozen = false;    // freeze(): neither the optimizer nor batch statistics change it
+  bool trainable = true;            // false: statistics, moments, counters
+  bool frozen = false;  // freeze(): neither the optimizer nor batch statistics change it
 
   /// Return the value as a dense tensor (a copy where the layout is another).
   Tensor value() const;
