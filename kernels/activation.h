@@ -15,7 +15,7 @@ Activation activation_from_name(const std::string& name);
 namespace kernels {
 
 /// The gradient of an activation that follows an operation's first output v in the graph: the
-/// kernel stores v * activation'(u), where the activation's output y = activation(u) tells all of u.
+/// kernel stores v * activation'(u), where its output y = activation(u) tells all of u.
 struct Gate {
   Activation activation = Activation::kNone;
   double slope = 0;  // of leaky_relu

@@ -100,6 +100,7 @@ const RegisterOperation sparse_categorical_crossentropy({
     .infer = infer_sparse,
     .gradient = of_predictions,
     .lower = with_step_block,
+    .is_loss = true,
 });
 
 const RegisterOperation categorical_crossentropy({
@@ -117,6 +118,7 @@ const RegisterOperation categorical_crossentropy({
     },
     .gradient = of_predictions,
     .lower = with_step_block,
+    .is_loss = true,
 });
 
 const RegisterOperation binary_crossentropy({
@@ -131,6 +133,7 @@ const RegisterOperation binary_crossentropy({
     .infer = infer_dense,
     .gradient = of_predictions,
     .lower = with_step_block,
+    .is_loss = true,
 });
 
 const RegisterOperation mean_squared_error({
@@ -147,6 +150,7 @@ const RegisterOperation mean_squared_error({
       return {dy, apply("negative", {dy})};
     },
     .lower = with_step_block,
+    .is_loss = true,
 });
 
 const RegisterOperation top_k_correct({

@@ -10,17 +10,13 @@
 #include <striate/layers/shape_ops.h>
 
 #include <map>
-#include <set>
 
 namespace striate {
 namespace {
 
 /// True for a loss and what its kernel makes with it, but not for its gradient.
 bool is_result_of_loss(const Value& value) {
-  static const std::set<std::string> kLosses = {"sparse_categorical_crossentropy",
-                                                "categorical_crossentropy", "binary_crossentropy",
-                                                "mean_squared_error"};
-  return value.index != 1 && kLosses.count(value.node->operation->name) != 0;
+  return value.index != 1 && value.node->operation->is_loss;
 }
 
 /// Rewrites a scheduled graph. A merged node takes the id of the node it replaces, so that the

@@ -121,6 +121,7 @@ struct Operation {
   std::function<std::vector<Value>(const Node&, const std::vector<Value>& inputs, Lowering&)>
       lower = {};
   bool is_public = true;  // offered as st.ops.<name>
+  bool is_loss = false;   // a mean over rows, then its gradient; the options are LossOptions
 
   bool shape_only(size_t input) const;
   bool optional(size_t input) const;

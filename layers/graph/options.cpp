@@ -1,3 +1,4 @@
+#include <striate/core/nearest.h>
 #include <striate/layers/graph/options.h>
 
 #include <algorithm>
@@ -125,9 +126,10 @@ std::shared_ptr<void> Schema::read(const Json& object) const {
   if (!object.is_null())
     for (const auto& [key, value] : object.members())
       if (!known(key)) {
-        std::string names;
-        for (const Field& f : fields) names += (names.empty() ? "" : ", ") + f.name;
-        throw ShapeError(name + " has no option '" + key + "'", "options " + names);
+        std::vector<std::string> names;
+        for (const Field& f : fields) names.push_back(f.name);
+        throw ShapeError(name + " has no option '" + key + "'",
+                         "options " + comma_separated(names));
       }
   for (const Field& f : fields) {
     if (object.is_null() || !object.has(f.name)) {

@@ -29,13 +29,11 @@ Kind kind_of(const Node& node, const std::vector<Kind>& kinds) {
                                "sigmoid", "tanh",       "dropout",      "cast",
                                "rescale", "identity",   "top_k_correct"};
   static const Names kTogether = {"add", "subtract", "multiply"};
-  static const Names kLosses = {"sparse_categorical_crossentropy", "categorical_crossentropy",
-                                "binary_crossentropy", "mean_squared_error"};
   const auto all = [&](Kind kind) {
     return std::all_of(kinds.begin(), kinds.end(), [kind](Kind k) { return k == kind; });
   };
   if (all(Kind::kFixed)) return Kind::kFixed;
-  if (is_among(node, kLosses)) return all(Kind::kRows) ? Kind::kMean : Kind::kOther;
+  if (node.operation->is_loss) return all(Kind::kRows) ? Kind::kMean : Kind::kOther;
   if (all(Kind::kMean)) return is_among(node, {"add", "scale"}) ? Kind::kMean : Kind::kOther;
   const Shape &x = node.inputs[0].shape(), &y = node.outputs[0].shape;
   if (node.operation->name == "reduce_mean")
