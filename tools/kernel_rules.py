@@ -93,6 +93,11 @@ def product_families() -> list[Family]:
                wide_stores=vectors == "true" and only_tiles)
         for (rows, columns, vectors), ffma in shares.items()
         for kernel, flag, only_tiles in kernels
+    ] + [
+        Family(f"f32 {rows}x{columns}, Winograd",
+               rf"^winograd_products_kernel<Tile<{rows}, {columns},",
+               ffma=ffma, wide_loads="all", wide_stores=True)
+        for (rows, columns, vectors), ffma in shares.items() if vectors == "true"
     ]  # fmt: skip
 
 

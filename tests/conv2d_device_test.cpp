@@ -1,0 +1,76 @@
+// Convolutions whose kernels on devices take only some problems: Winograd's method from 128
+// channels on, and gradients of filters over few channels.
+#include <gtest/gtest.h>
+#include <striate/tests/conv2d_cases.h>
+
+#include <cstdlib>
+
+namespace striate::testing {
+namespace {
+
+/// Run cases; where the tables try CUDA devices the entry must have run on some of them.
+void run_for(const std::string& entry, std::vector<Case> table) {
+  for (Case& c : table) c.always = true;
+  const char* device = std::getenv("STRIATE_TEST_DEVICE");
+  const bool on_cuda = device != nullptr && std::string(device) == "cuda";
+  int ran = 0;
+  for (const EntryCount& count : run_table(table))
+    if (count.entry == entry) ran += count.ran;
+  EXPECT_TRUE(ran > 0 || !on_cuda) << entry;
+}
+
+Case with_gate(Case c, Activation activation, Shape y) {
+  c.gate = {activation, 0.2, static_cast<int>(c.inputs.size())};
+  c.inputs.push_back(Input(y, Input::Fill::kUniform, -0.5, 1));
+  return c;
+}
+
+TEST(DeviceConv2d, WinogradsMethod) {
+  std::vector<Case> table;
+  // Odd extents, so that tiles reach beyond the picture; 132 filters are no whole tile.
+  const Conv2dSizes odd = {1, 5, 3, 128, 132};
+  for (Activation activation : {Activation::kRelu, Activation::kTanh}) {
+    Conv2dSizes sizes = odd;
+    sizes.activation = activation, sizes.residual = activation == Activation::kRelu;
+    table.push_back(conv2d_forward(dense_case(sizes)));
+  }
+  table.push_back(conv2d_backward_input(dense_case(odd)));
+  table.push_back(
+      with_gate(conv2d_backward_input(dense_case(odd)), Activation::kRelu, {1, 5, 3, 128}));
+  for (Padding padding : {Padding("valid"), Padding(0, 3, 2, 1)}) {
+    Conv2dSizes sizes = {1, 4, 3, 132, 128};
+    sizes.padding = padding, sizes.bias = false;
+    table.push_back(conv2d_forward(dense_case(sizes)));
+    table.push_back(conv2d_backward_input(dense_case(sizes)));
+  }
+  run_for("winograd", table);
+}
+
+TEST(DeviceConv2d, WinogradsMethodWithEveryTile) {
+  // 132 filters are more than one tile of the product, and ragged.
+  std::vector<Case> table;
+  for (const char* tile : {"128x128", "128x64", "64x32"}) {
+    table.push_back(conv2d_forward(dense_case({1, 9, 8, 128, 132})));
+    table.back().tile = tile;
+  }
+  run_for("winograd", table);
+}
+
+TEST(DeviceConv2d, GradientsOfFiltersOverFewChannels) {
+  const std::vector<Conv2dSizes> sizes = {
+      {2, 9, 19, 1, 6, 5, 1, 2},   // a row of outputs is longer than a strip
+      {1, 7, 8, 3, 70, 3, 1, 1},   // two tiles of filters
+      {1, 16, 15, 3, 8, 7, 2, 3},  // two tiles of taps
+      {2, 20, 9, 4, 5, {2, 3}, {3, 1}, "valid", {1, 2}},
+  };
+  std::vector<Case> table;
+  for (Conv2dSizes s : sizes)
+    for (bool bias : {true, false}) {
+      s.bias = bias;
+      table.push_back(conv2d_backward_weight(dense_case(s)));
+    }
+  run_for("direct", table);
+}
+
+}  // namespace
+}  // namespace striate::testing
