@@ -63,13 +63,14 @@ def test_compute_sanitizer_needs_a_gpu():
     assert (status, detail.split(";")[0]) == ("skipped", "no GPU")
 
 
-def run(monkeypatch, tmp_path, device="", tables="passed"):
+def run(monkeypatch, tmp_path, device="", tables="passed", why="there is no NVIDIA driver"):
     """Run the command with every stage replaced; return the exit code and the report."""
     built = []
     monkeypatch.setattr(verify_gpu, "set_up", lambda system: ("passed", ""))
     monkeypatch.setattr(environment, "fetch_googletest", lambda: None)
     monkeypatch.setattr(verify_gpu, "build", lambda *call: built.append(call) or ("passed", ""))
-    monkeypatch.setattr(verify_gpu.environment, "find_gpu", lambda: device)
+    reason = "" if device else why
+    monkeypatch.setattr(verify_gpu.environment, "find_gpu", lambda: (device, reason))
     monkeypatch.setattr(verify_gpu, "table_tests", lambda sample: (tables, f"sample {sample}"))
     monkeypatch.setattr(verify_gpu, "python_tests", lambda: ("passed", ""))
     monkeypatch.setattr(verify_gpu, "sanitizer", lambda tool, emulated: ("skipped", tool))
@@ -97,3 +98,24 @@ def test_on_a_gpu_all_tables_run_and_a_failure_is_the_exit_code(monkeypatch, tmp
     assert "STRIATE_CUDART" not in os.environ
     details = {check["name"]: check["detail"] for check in report["checks"]}
     assert details["tables of all kernels on the device"] == "sample False"
+
+
+def test_what_must_be_installed_is_exit_code_3(monkeypatch, tmp_path, capsys):
+    why = "the NVIDIA driver serves CUDA 12.8. Install NVIDIA's driver 580 or newer"
+    code, report, _ = run(monkeypatch, tmp_path, why=why)
+    assert (code, report["device"]) == (3, "emulator")
+    missing = [check for check in report["checks"] if check["status"] == "missing"]
+    assert [(check["name"], check["detail"]) for check in missing] == [("driver", why)]
+    code, _, _ = run(monkeypatch, tmp_path, why=why, tables="failed")
+    assert code == 1  # a failure says more
+
+
+def test_the_emulator_is_known_by_its_name(monkeypatch, tmp_path):
+    code, report, _ = run(monkeypatch, tmp_path, device="emulator posing as compute capability 8.0")
+    assert (code, report["device"], report["layers"]) == (0, "emulator", [True])
+
+
+def test_tests_that_could_not_be_built_name_what_they_need(monkeypatch, tmp_path):
+    monkeypatch.setattr(verify_gpu, "TESTS", tmp_path / "striate_tests")
+    with pytest.raises(environment.MustInstall, match="GoogleTest must be installed first"):
+        verify_gpu.table_tests(sample=False)

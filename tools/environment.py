@@ -10,6 +10,7 @@ import ast
 import contextlib
 import fcntl
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -325,12 +326,17 @@ def run_main(main) -> None:
 EMULATED = ("train_emulated", "kernel-report")
 
 
-def find_gpu() -> str:
-    """Return the GPU's description; "" where there is none."""
+def find_gpu() -> tuple[str, str]:
+    """Return the GPU's description, or "" and the reason why there is none."""
     code = """
-import striate as st
-print(st._striate.describe_device("cuda") if "cuda:0" in st.devices() else "")"""
-    return run([PYTHON, "-c", code]).strip()
+import json, striate as st
+try:
+    st.Tensor([0.0]).to("cuda")
+    print(json.dumps([st._striate.describe_device("cuda"), ""]))
+except st.DeviceError as error:
+    print(json.dumps(["", str(error)]))"""
+    description, reason = json.loads(run([PYTHON, "-c", code]).splitlines()[-1])
+    return description, reason
 
 
 def main() -> int:
@@ -344,7 +350,7 @@ def main() -> int:
         variables.setdefault("STRIATE_CUDART", str(EMULATOR))
     elif name == "compare" and options.device.startswith("cuda"):
         build_cuda()
-        if not find_gpu():
+        if not find_gpu()[0]:
             print("   no GPU was found: the emulator stands in, on few images and without times")
             variables["STRIATE_CUDART"] = str(EMULATOR)
     script = ROOT / "tools" / f"{name.replace('-', '_')}.py"

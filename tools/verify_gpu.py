@@ -26,11 +26,12 @@ from stages import read_report
 NEEDED = {"numpy": "numpy", "PIL": "pillow", "tqdm": "tqdm", "pybind11": "pybind11",
           "pytest": "pytest"}  # fmt: skip
 TESTS = BUILD / "bin" / "striate_tests"
-# What is tried where each kernel takes long: under compute-sanitizer and under the emulator.
-SAMPLE = (
-    "CudaEntries.*:Unary.*:Softmax.*:Matmul.Sizes:Conv2d.Lecture*:Pool2d.Known*:Optimizer.Every*"
+# What is tried where each kernel takes long: tables, under the emulator and compute-sanitizer.
+EMULATED_SAMPLE = (
+    "CudaEntries.*:Unary.Every*:Softmax.Every*:Optimizer.Every*:Matmul.Sizes:Pool2d.EveryEntry*:"
+    "BatchNorm.EveryEntry*:Conv2d.LectureKernels"
 )
-EMULATED_SAMPLE = "CudaEntries.*:Softmax.Known*:Matmul.OnPaper:Conv2d.Lecture*:Pool2d.Known*"
+SAMPLE = f"{EMULATED_SAMPLE}:Conv2d.Shapes"
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 
 
@@ -46,7 +47,9 @@ class Report:
         start = time.monotonic()
         try:
             status, detail = action()
-        except (Failed, MustInstall, subprocess.TimeoutExpired) as failure:
+        except MustInstall as missing:
+            status, detail = "missing", str(missing)
+        except (Failed, subprocess.TimeoutExpired) as failure:
             status, detail = "failed", str(failure)
         seconds = round(time.monotonic() - start, 1)
         self.checks.append({"name": name, "status": status, "seconds": seconds, "detail": detail})
@@ -119,7 +122,7 @@ def run_counted(command: list, report: str, option: str, limit: float) -> tuple[
 
 def table_tests(sample: bool) -> tuple[str, str]:
     if not TESTS.exists():
-        return "skipped", "GoogleTest is not installed and could not be fetched"
+        raise environment.must_install({"GoogleTest": "libgtest-dev"}, "gtest-devel")
     chosen = [f"--gtest_filter={EMULATED_SAMPLE}"] if sample else []
     status, detail = run_counted([TESTS, "--gtest_brief=1", *chosen], "verify-cpp.xml",
                                  "--gtest_output=xml:", 3600)  # fmt: skip
@@ -128,7 +131,7 @@ def table_tests(sample: bool) -> tuple[str, str]:
 
 def python_tests() -> tuple[str, str]:
     if not has_module("pytest"):
-        return "skipped", "pytest is not installed"
+        raise MustInstall(f"pytest must be installed first, for {environment.PYTHON}")
     command = [environment.PYTHON, "-m", "pytest", "-q", "tests/cuda"]
     return run_counted(command, "verify-python.xml", "--junitxml=", 3600)
 
@@ -184,12 +187,16 @@ def verify(options: argparse.Namespace) -> dict:
         print(f"   without GoogleTest: {failure}")
     if not report.check("build", lambda: build(targets, "-DSTRIATE_TESTS=auto")):
         return made
-    made["device"] = environment.find_gpu()
-    emulated = not made["device"] or str(os.environ.get("STRIATE_CUDART", "")).startswith(
-        str(environment.EMULATOR.parent)
-    )
+    made["device"], reason = environment.find_gpu()
+    emulated = not made["device"] or made["device"].startswith("emulator")
+    if "driver serves" in reason:  # there is a GPU, which the emulator must not hide
+
+        def driver() -> tuple[str, str]:
+            raise MustInstall(reason)
+
+        report.check("driver", driver)
     if emulated:
-        print("no GPU was found: the emulator of the tests stands in, and nothing is timed")
+        print(f"no GPU was found ({reason}): the emulator of the tests stands in, nothing is timed")
         made["device"] = "emulator"
         target = ["emulator_runtime"]
         if not report.check(
@@ -227,13 +234,16 @@ def main() -> int:
             "measured": time.strftime("%F %T"), **made}  # fmt: skip
     if options.json:
         options.json.write_text(json.dumps(made, indent=1) + "\n")
-    failed = [check["name"] for check in made["checks"] if check["status"] == "failed"]
-    skipped = [check["name"] for check in made["checks"] if check["status"] == "skipped"]
+    failed, missing, skipped = (
+        [check["name"] for check in made["checks"] if check["status"] == status]
+        for status in ("failed", "missing", "skipped")
+    )
     print(f"device {made['device']}: {len(made['checks'])} checks, {len(failed)} failed, "
-          f"{len(skipped)} skipped{': ' + ', '.join(failed) if failed else ''}")  # fmt: skip
+          f"{len(missing)} need something installed, {len(skipped)} skipped"
+          f"{': ' + ', '.join(failed + missing) if failed + missing else ''}")  # fmt: skip
     if made["device"] == "emulator":
         print("this was the emulator: run the command on a machine with a GPU for times")
-    return 1 if failed else 0
+    return 1 if failed else 3 if missing else 0
 
 
 if __name__ == "__main__":

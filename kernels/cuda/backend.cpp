@@ -190,12 +190,4 @@ const bool registered = [] {
 }();
 
 }  // namespace
-
-void check(cudaError_t status, const char* what) {
-  if (status == cudaSuccess) return;
-  const bool lasting = cudaGetLastError() != cudaSuccess && cudaPeekAtLastError() != cudaSuccess;
-  throw DeviceError(std::string(what) + ": " + cudaGetErrorString(status), cudaGetErrorName(status),
-                    lasting ? "This error stays until the process ends: restart it" : "");
-}
-
 }  // namespace striate::cuda

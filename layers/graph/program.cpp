@@ -126,7 +126,7 @@ void Program::compile() {
 }
 
 /// Have the memory of the plan: at the first run, so that a plan can be looked at without it.
-void Program::reserve_memory() {
+void Program::reserve_memory() try {
   arena_->reserve(plan_.arena_bytes);
   if (!persistent_ && plan_.persistent_bytes)
     persistent_ = Buffer::allocate(plan_.persistent_bytes, options_.device);
@@ -137,6 +137,12 @@ void Program::reserve_memory() {
   for (size_t index : shard_state_)
     kept.push_back(Buffer::allocate(plan_.variables[index]->storage()->bytes(), options_.device));
   kept_state_ = std::move(kept);
+} catch (const OutOfMemoryError& error) {
+  const size_t peak = plan_.arena_bytes + memory().persistent;
+  throw OutOfMemoryError(
+      error.rule(),
+      error.values() + "; a step of this batch needs " + std::to_string(peak) + " at its peak",
+      error.fix());
 }
 
 /// Copy within the program's device.
@@ -202,15 +208,21 @@ void Program::run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end) 
   const bool timed = !seconds_.empty() && &steps == &plan_.steps;
   Backend& device = backend(options_.device.type);
   void* stream = device.stream(options_.device.index);
-  for (size_t s = begin; s < end; ++s) {
-    const auto start =
-        timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-    steps[s].kernel->run(
-        {bound[s].inputs.data(), bound[s].outputs.data(), bound[s].workspace, stream});
-    if (!timed) continue;
-    device.wait(options_.device.index);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    seconds_[s] = std::min(seconds_[s], taken.count());
+  size_t s = begin;
+  try {
+    for (; s < end; ++s) {
+      const auto start =
+          timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+      steps[s].kernel->run(
+          {bound[s].inputs.data(), bound[s].outputs.data(), bound[s].workspace, stream});
+      if (!timed) continue;
+      device.wait(options_.device.index);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      seconds_[s] = std::min(seconds_[s], taken.count());
+    }
+  } catch (Error& error) {
+    error.set_layer(steps[s].layer);
+    throw;
   }
 }
 

@@ -67,7 +67,7 @@ def libraries(tmp_path_factory) -> list[Path]:
     words[words.index("-o") + 1] = str(folder / "flip.o")
     run([*words, f"-I{folder}"], cwd=build)
     host = build / "CMakeFiles/striate_cuda.dir/kernels/cuda"
-    objects = [host / f"{name}.cpp.o" for name in ("entry", "launch", "runtime")]
+    objects = [host / f"{name}.cpp.o" for name in ("entry", "launch", "runtime", "status")]
     run([*compiler, folder / "flip.o", *objects, "-o", kernel, *library, "-ldl"])
     return [toy, kernel]
 

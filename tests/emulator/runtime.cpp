@@ -34,6 +34,7 @@ Pose read_pose() {
   pose.driver = static_cast<int>(number_from("EMULATOR_DRIVER", CUDART_VERSION));
   pose.memory = number_from("EMULATOR_MEMORY_BYTES", pose.memory);
   pose.host_access = number_from("EMULATOR_HOST_ACCESS", 0) != 0;
+  pose.launch_blocking = number_from("CUDA_LAUNCH_BLOCKING", 0) != 0;
   if (const char* report = std::getenv("EMULATOR_REPORT")) pose.report = report;
   if (const char* fail = std::getenv("EMULATOR_FAIL_LAUNCH")) {
     pose.fail_kernel = fail;

@@ -29,8 +29,9 @@ struct Pose {
   uint64_t memory = uint64_t{2} << 30;  // EMULATOR_MEMORY_BYTES
   std::string fail_kernel;              // EMULATOR_FAIL_LAUNCH=part-of-a-name[=error]
   int fail_error = cudaErrorLaunchFailure;
-  std::string report;        // EMULATOR_REPORT=FILE
-  bool host_access = false;  // EMULATOR_HOST_ACCESS=1: leave device memory open
+  std::string report;            // EMULATOR_REPORT=FILE
+  bool host_access = false;      // EMULATOR_HOST_ACCESS=1: leave device memory open
+  bool launch_blocking = false;  // CUDA_LAUNCH_BLOCKING=1, CUDA's own: launches return when done
 };
 
 /// The pose by the environment, read at the first call that needs it. Throws std::invalid_argument.

@@ -170,8 +170,9 @@ namespace {
 void launch(const void* function, dim3 grid, dim3 block, void** arguments, size_t shared,
             cudaStream_t handle, bool cooperative) {
   cudaStream_t stream = stream_of(handle);
-  submit(stream,
-         make_kernel_work(kernel_of(function), grid, block, arguments, shared, cooperative));
+  const OperationPointer launched = submit(
+      stream, make_kernel_work(kernel_of(function), grid, block, arguments, shared, cooperative));
+  if (launched && pose().launch_blocking) finish(launched);
 }
 
 }  // namespace
