@@ -271,9 +271,8 @@ enum class Checks { kOff, kBounds, kFull };
 /// One change to a kernel's instructions, to see whether the tests notice.
 struct Mutant {
   std::string kernel;  // mangled name; empty: no mutation
-  std::string
-      kind;       // drop_barrier, drop_wait, drop_commit, drop_guard, negate_guard, shift_address
-  u32 index = 0;  // among the kernel's places of that kind
+  std::string kind;    // drop_barrier, drop_guard, ...: mutate.cpp
+  u32 index = 0;       // among the kernel's places of that kind
 };
 
 struct Settings {

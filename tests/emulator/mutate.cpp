@@ -1,4 +1,9 @@
 // Mutants: small changes to a decoded kernel that a good test notices.
+//
+//   drop_barrier, drop_wait, drop_commit   the instruction does nothing
+//   drop_guard, negate_guard               a predicate is ignored, or means the opposite
+//   shift_address                          one element further, in bytes what one lane moves
+//   none                                   no change, to test what tries mutants
 #include <algorithm>
 #include <stdexcept>
 
@@ -142,6 +147,7 @@ std::vector<Mutant> mutants(Module& module, const std::string& kernel) {
 }
 
 void apply_mutant(Program& program, const Mutant& mutant) {
+  if (mutant.kind == "none") return;
   u32 index = 0;
   for (const Place& place : places(program)) {
     if (place.kind != mutant.kind || index++ != mutant.index) continue;

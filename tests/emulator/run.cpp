@@ -18,6 +18,7 @@
 #include "device_memory.h"
 #include "schedule.h"
 #include "specials.h"
+#include "split.h"
 
 namespace emulator {
 namespace {
@@ -316,6 +317,7 @@ void check_request(const LaunchRequest& request, const Settings& settings, const
 const Program& program_of(Module& module, const std::string& kernel, const Settings& settings) {
   std::shared_ptr<Program>& program = module.programs[kernel];
   if (!program) program = decode(module, kernel, settings.mutant);
+  if (const Mutant* mutant = split(kernel)) program = decode(module, kernel, *mutant);
   return *program;
 }
 

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "device_memory.h"
+#include "split.h"
 
 namespace emulator {
 namespace {
@@ -52,7 +53,7 @@ Pose read_pose() {
 // The device comes up at the first call that needs it.
 void start() {
   static const pid_t process = getpid();
-  if (process != getpid())
+  if (process != getpid() && !is_split())
     refuse(cudaErrorInitializationError, "the device is of no use in a process made by fork");
   static const bool started = [] {
     DeviceMemory& memory = DeviceMemory::instance();

@@ -1,0 +1,123 @@
+"""Tests of tools/mutate: which mutants it takes, what it makes of survivors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+import mutate
+from environment import ROOT, Failed
+from mutants import Mutant, Survivors, read_mutants, read_tests, sample, source_name
+
+SOURCE = "kernels/reduce.cu"
+LINES = [line.strip() for line in (ROOT / SOURCE).read_text().splitlines()]
+LINE = next(i for i, line in enumerate(LINES, 1) if line.startswith("if (wins(other, best))"))
+
+
+def made(kernel: str, index: int = 0, line: int = LINE, **more) -> Mutant:
+    return Mutant(kernel, "drop_guard", index, SOURCE, line, "@%p1 bra L;", **more)
+
+
+def written(folder: Path, **more) -> Path:
+    entry = {"file": SOURCE, "line": LINES[LINE - 1], "kind": "drop_guard", "reason": "same"}
+    file = folder / "survivors.json"
+    file.write_text(json.dumps({"least_reached": 0.5, "survivors": [entry | more]}))
+    return file
+
+
+def test_a_sample_takes_every_place_once_before_any_twice():
+    mutants = [made(f"k{k}", line=line) for k in range(20) for line in range(1, 6)]
+    chosen = sample(mutants, 5, seed=3)
+    assert sorted(m.line for m in chosen) == [1, 2, 3, 4, 5]
+    assert sample(mutants, 5, seed=3) == chosen and sample(mutants, 5, seed=4) != chosen
+    assert len({m.id + str(m.line) for m in sample(mutants, 99, 0)}) == 99
+    assert len(sample(mutants, 1000, 0)) == 100
+
+
+def test_a_survivor_is_known_by_the_text_of_its_line(tmp_path):
+    known = Survivors(written(tmp_path))
+    assert known.reason(made("k")) == "same"
+    assert known.reason(made("k", line=LINE + 1)) == ""
+    assert Survivors(written(tmp_path, ptx="^@!")).reason(made("k")) == ""
+    assert Survivors(written(tmp_path, kind="negate_guard")).reason(made("k")) == ""
+
+
+@pytest.mark.parametrize("wrong", [{"line": "no such line"}, {"reason": ""}, {"file": "x.cu"}])
+def test_a_list_that_does_not_fit_the_sources_is_refused(tmp_path, wrong):
+    with pytest.raises(Failed):
+        Survivors(written(tmp_path, **wrong))
+
+
+def test_the_list_in_the_repository_fits_the_sources():
+    record = Survivors().record
+    assert 0.5 < record["least_reached"] < 1
+
+
+def test_survivors_without_a_reason_lower_the_share(tmp_path, capsys):
+    known = Survivors(written(tmp_path))
+    tried = [made(f"k{i}", line=1, caught_by="A.B") for i in range(19)] + [made("known")]
+    assert mutate.report(tried, known) == ([], 1.0)
+    unexplained, share = mutate.report([*tried, made("bad", line=2), made("worse", line=2)], known)
+    assert [m.kernel for m in unexplained] == ["bad", "worse"] and share < mutate.ENOUGH
+    assert "survives: drop_guard     kernels/reduce.cu:2" in capsys.readouterr().out
+
+
+def test_names_of_sources_do_not_depend_on_the_build_folder():
+    assert source_name(f"/elsewhere/build/../{SOURCE}") == SOURCE
+    assert source_name("/usr/include/c++/12/cmath").endswith("cmath")
+
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="A" name="B" timestamp="2026-01-01T00:00:10.000" time="1.0">{}</testcase>
+<testcase classname="C" name="D" timestamp="2026-01-01T00:00:20.000" time="2.0"/>
+</testsuite></testsuites>"""
+
+
+def test_a_mutant_knows_the_launch_of_each_test_that_reaches_it(tmp_path):
+    report, coverage = tmp_path / "report.xml", tmp_path / "coverage.jsonl"
+    report.write_text(REPORT.format(""))
+    tests = read_tests(report)
+    start = tests[0].start
+    place = {"kind": "drop_guard", "file": SOURCE, "line": 1, "ptx": "", "equivalent": ""}
+    lines = [{"kernel": "k", "places": [{**place, "index": i} for i in range(3)]}] + [
+        {"kernel": "k", "time": start + time, "executed": executed}
+        for time, executed in [(0.1, "100"), (0.2, "110"), (10.1, "010")]
+    ]
+    coverage.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    mutants = read_mutants(coverage, tests)
+    assert [m.tests for m in mutants] == [{"A.B": 0}, {"A.B": 1, "C.D": 0}, {}]
+
+    report.write_text(REPORT.format('<failure message="no"/>'))
+    with pytest.raises(Failed, match="A.B fails without a change"):
+        read_tests(report)
+
+
+class Stub:
+    """Tests of which `C.D` notices mutants of odd index."""
+
+    def __init__(self, outcome: str = "-5"):
+        self.asked: list[tuple[str, list[int]]] = []
+        self.outcome = outcome
+
+    def try_mutants(self, test, mutants):
+        self.asked.append((test.name, [m.index for m in mutants]))
+        notices = test.name == "C.D"
+        return {m.id: self.outcome if notices and m.index % 2 else "0" for m in mutants}
+
+
+def test_mutants_go_to_the_quickest_test_and_on_to_the_next_until_one_fails(tmp_path):
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT.format(""))
+    tests = read_tests(report)
+    for outcome, timeout in (("-5", False), ("timeout", True)):
+        mutants = [made("k", i, tests={"A.B": 0, "C.D": 0}) for i in range(4)]
+        stub = Stub(outcome)
+        mutate.Trials(stub, tests[::-1], mutants).run()
+        assert stub.asked == [("A.B", [0, 1, 2, 3]), ("C.D", [0, 1, 2, 3])]
+        assert [m.caught_by for m in mutants] == [None, "C.D", None, "C.D"]
+        assert [m.timeout for m in mutants] == [False, timeout, False, timeout]
