@@ -58,15 +58,6 @@ def test_the_list_in_the_repository_fits_the_sources():
     assert 0.5 < record["least_reached"] < 1
 
 
-def test_survivors_without_a_reason_lower_the_share(tmp_path, capsys):
-    known = Survivors(written(tmp_path))
-    tried = [made(f"k{i}", line=1, caught_by="A.B") for i in range(19)] + [made("known")]
-    assert mutate.report(tried, known) == ([], 1.0)
-    unexplained, share = mutate.report([*tried, made("bad", line=2), made("worse", line=2)], known)
-    assert [m.kernel for m in unexplained] == ["bad", "worse"] and share < mutate.ENOUGH
-    assert "survives: drop_guard     kernels/reduce.cu:2" in capsys.readouterr().out
-
-
 def test_names_of_sources_do_not_depend_on_the_build_folder():
     assert source_name(f"/elsewhere/build/../{SOURCE}") == SOURCE
     assert source_name("/usr/include/c++/12/cmath").endswith("cmath")
@@ -121,3 +112,44 @@ def test_mutants_go_to_the_quickest_test_and_on_to_the_next_until_one_fails(tmp_
         assert stub.asked == [("A.B", [0, 1, 2, 3]), ("C.D", [0, 1, 2, 3])]
         assert [m.caught_by for m in mutants] == [None, "C.D", None, "C.D"]
         assert [m.timeout for m in mutants] == [False, timeout, False, timeout]
+
+
+def test_patience_spares_a_survivor_the_slow_tests(tmp_path):
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT.format(""))
+    stub, mutants = Stub(), [made("k", i, tests={"A.B": 0, "C.D": 0}) for i in range(2)]
+    mutate.Trials(stub, read_tests(report), mutants, patience=2.5).run()
+    assert stub.asked == [("A.B", [0, 1])] and not any(m.caught_by for m in mutants)
+
+
+@pytest.mark.parametrize("caught, known, code", [(20, 0, 0), (19, 1, 0), (19, 0, 0), (18, 1, 1)])
+def test_survivors_that_nobody_explains_are_a_failure(
+    tmp_path, monkeypatch, capsys, caught, known, code
+):
+    """Of 20 mutants the first `caught` are noticed; the last `known` are listed as survivors."""
+    report, coverage = tmp_path / "report.xml", tmp_path / "coverage.jsonl"
+    report.write_text(REPORT.format(""))
+    start = read_tests(report)[0].start
+    place = {"kind": "drop_guard", "file": SOURCE, "ptx": "@%p1 bra L;", "equivalent": ""}
+    places = [{**place, "index": i, "line": LINE if i >= 20 - known else 1} for i in range(20)]
+    launch = {"kernel": "k", "time": start + 0.1, "executed": "1" * 20}
+    lines = [{"kernel": "k", "places": places}, launch]
+    coverage.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    class Noticing:
+        def __init__(self, build, filter):
+            pass
+
+        def try_mutants(self, test, mutants):
+            return {m.id: "-5" if m.index < caught else "0" for m in mutants}
+
+    monkeypatch.setattr(mutate, "Program", Noticing)
+    monkeypatch.setattr(mutate, "Survivors", lambda: Survivors(written(tmp_path)))
+    files = ["--coverage", coverage, "--report", report, "--json", tmp_path / "out.json"]
+    monkeypatch.setattr(sys, "argv", ["mutate", "--build", str(tmp_path), *map(str, files)])
+    assert mutate.main() == code
+    survivors = 20 - known - min(caught, 20 - known)
+    assert capsys.readouterr().out.count("\nsurvives: ") == survivors
+    rows = json.loads((tmp_path / "out.json").read_text())["mutants"]
+    assert len(rows) == 20 and sum(row["equivalent"] == "same" for row in rows) == known
+    assert {"id", "kernel", "kind", "caught_by"} <= set(rows[0])

@@ -45,6 +45,7 @@ class Mutant:
     tests: dict[str, int] = field(default_factory=dict)  # that reach it: by which launch
     caught_by: str | None = None
     timeout: bool = False  # it was noticed because it did not end
+    spent: float = 0  # seconds of the tests that did not notice it
 
     @property
     def id(self) -> str:

@@ -139,6 +139,15 @@ __global__ void bad_syncwarp_mask(float* y, const float* x, int n) {
   y[threadIdx.x] = x[threadIdx.x];
 }
 
+__global__ void bad_threads_write_the_same(float* y, const float* x, int) {
+  y[threadIdx.x / 2] = x[0];  // MISTAKE bad_threads_write_the_same
+}
+
+__global__ void bad_read_of_a_neighbour(float* y, float* x, int) {
+  y[threadIdx.x] = x[threadIdx.x ^ 32];  // MISTAKE bad_read_of_a_neighbour
+  x[threadIdx.x] = 1;                    // MISTAKE bad_read_of_a_neighbour
+}
+
 __global__ void bad_blocks_write_the_same(float* y, const float* x, int) {
   y[threadIdx.x] = x[threadIdx.x] + blockIdx.x;  // MISTAKE bad_blocks_write_the_same
 }
@@ -174,6 +183,14 @@ __global__ void good_tile(float* y, const float* x, int n) {
     sum += tile[63 - threadIdx.x];
   }
   y[threadIdx.x] = sum;
+}
+
+__global__ void good_exchange_in_global_memory(float* y, const float* x, int) {
+  y[threadIdx.x] = x[threadIdx.x];
+  __syncthreads();
+  const float other = y[threadIdx.x ^ 32];
+  __syncthreads();
+  y[threadIdx.x] = other;
 }
 
 __global__ void good_syncwarp(float* y, const float* x, int) {

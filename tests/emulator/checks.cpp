@@ -223,6 +223,8 @@ class FullChecks : public Observer {
       allocation_ = memory.find(address);
     GlobalShadow::Touch touch;
     touch.block = warp.block->linear;
+    touch.thread = warp.index * kLanes + lane;
+    touch.order = &state_of(*warp.block).order;
     touch.instruction = instruction.index;
     touch.writes = access.kind != AccessKind::kLoad;
     touch.reads = access.kind != AccessKind::kStore;
@@ -238,10 +240,16 @@ class FullChecks : public Observer {
     }
     const GlobalShadow::Finding found = global_.touch(address, access.bytes, touch);
     if (!found.race) return;
+    const std::string verb = touch.writes ? "write" : "read";
+    if (found.block == touch.block)
+      fault(warp, instruction, kLaunchFailure, lane,
+            "race: " + verb + " of " + hex(found.address) + " (" +
+                memory.describe(address, access.bytes) + "), not ordered by a barrier after the " +
+                (found.wrote ? "write" : "read") + " by " + party(found.thread, found.instruction));
     fault(warp, instruction, kLaunchFailure, lane,
-          std::string("race between blocks: ") + (touch.writes ? "write" : "read") + " of " +
-              hex(found.address) + " (" + memory.describe(address, access.bytes) +
-              "), not ordered after the " + (found.wrote ? "write" : "read") + " by block " +
+          "race between blocks: " + verb + " of " + hex(found.address) + " (" +
+              memory.describe(address, access.bytes) + "), not ordered after the " +
+              (found.wrote ? "write" : "read") + " by block " +
               triple(found.block, launch_.request->grid) + " at " + source(found.instruction));
   }
 

@@ -87,6 +87,8 @@ const Mistake kMistakes[] = {
     {"bad_barrier_after_exit", "exit", 40},
     {"bad_divergent_barrier", "divergent barrier"},
     {"bad_syncwarp_mask", "which has exited", 40},
+    {"bad_threads_write_the_same", "race: write of"},
+    {"bad_read_of_a_neighbour", "not ordered by a barrier"},
     {"bad_blocks_write_the_same", "race between blocks: write", 64, 256, 64, 3},
     {"bad_blocks_read_each_other", "race between blocks", 64, 64, 192, 3, 0, true},
     {"bad_missing_fence", "race between blocks: read", 64, 64, 2, 4, 0, true},
@@ -181,6 +183,13 @@ TEST(FullChecks, TilesWithBarriersAreClean) {
   std::vector<float> sums(64);
   for (u32 i = 0; i < 256; ++i) sums[63 - i % 64] += x[i];
   expect_clean("good_tile", x, 256, sums);
+}
+
+TEST(FullChecks, AnExchangeInGlobalMemoryIsClean) {
+  const auto x = counting(64);
+  std::vector<float> swapped(64);
+  for (u32 i = 0; i < 64; ++i) swapped[i] = x[i ^ 32];
+  expect_clean("good_exchange_in_global_memory", x, 64, swapped);
 }
 
 TEST(FullChecks, WarpBarriersAreClean) {

@@ -30,8 +30,12 @@ void GlobalShadow::order(u64 address, const Touch& touch) {
     join(released_[address], fenced->second);
 }
 
-bool GlobalShadow::is_ordered(const Mark& mark, u64 block) const {
+bool GlobalShadow::is_ordered(const Mark& mark, const Touch& touch) const {
   if (!mark.stamp) return true;
+  const u64 block = touch.block;
+  if (mark.block == block &&
+      !touch.order->is_ordered(mark.stamp_in_block, mark.thread, touch.thread))
+    return false;
   if (mark.block == block && !mark.many) return true;
   const auto found = seen_.find(block);
   if (found == seen_.end()) return false;
@@ -44,9 +48,10 @@ bool GlobalShadow::is_ordered(const Mark& mark, u64 block) const {
 
 bool GlobalShadow::check(const Cell& cell, const Touch& touch, Finding& finding) const {
   const auto conflicts = [&](const Mark& mark, bool wrote) {
-    if ((touch.strong && mark.strong) || is_ordered(mark, touch.block)) return false;
+    if ((touch.strong && mark.strong) || is_ordered(mark, touch)) return false;
     finding.race = true;
     finding.block = mark.block;
+    finding.thread = mark.thread;
     finding.instruction = mark.instruction;
     finding.wrote = wrote;
     return true;
@@ -59,6 +64,8 @@ void GlobalShadow::remember(Cell& cell, const Touch& touch) const {
   mark.stamp = now_;
   mark.instruction = touch.instruction;
   mark.block = static_cast<u32>(touch.block);
+  mark.thread = touch.thread;
+  mark.stamp_in_block = touch.order->now();
   mark.strong = touch.strong;
   if (touch.writes) {
     cell = {};

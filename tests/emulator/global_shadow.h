@@ -1,17 +1,18 @@
-// What the blocks of one launch have done to global memory: finds races between blocks.
+// What the threads of one launch have done to global memory: finds races.
 //
 // Two accesses to a byte by different blocks, one of them a write and not both strong (atomic,
 // volatile, relaxed, acquire, release), are a race unless the first block has released and the
 // second has acquired since: a fence followed by a strong write, and a strong read of what it
-// wrote. The threads of a block count as one. Stamps are of one clock of the launch, as in
-// thread_order.h.
+// wrote. For other blocks the threads of a block count as one. Stamps are of one clock of the
+// launch, as in thread_order.h. Two threads of one block must be ordered by its barriers, as for
+// shared memory; two lanes that store to one place by one instruction are a race, too.
 #pragma once
 
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
-#include "machine.h"
+#include "thread_order.h"
 
 namespace emulator {
 
@@ -21,6 +22,8 @@ class GlobalShadow {
 
   struct Touch {
     u64 block = 0;
+    u32 thread = 0;
+    const ThreadOrder* order = nullptr;  // of the block
     u32 instruction = 0;
     bool writes = false;
     bool reads = false;
@@ -33,6 +36,7 @@ class GlobalShadow {
     bool race = false;
     u64 address = 0;
     u64 block = 0;
+    u32 thread = 0;
     u32 instruction = 0;
     bool wrote = false;
   };
@@ -49,6 +53,8 @@ class GlobalShadow {
     u32 stamp = 0;
     u32 instruction = 0;
     u32 block = 0;
+    u32 thread = 0;
+    u32 stamp_in_block = 0;  // of the block's own clock
     bool strong = false;
     bool many = false;  // of reads: by several blocks, this one the last
   };
@@ -62,7 +68,7 @@ class GlobalShadow {
     std::vector<bool> split;  // by words
   };
 
-  bool is_ordered(const Mark& mark, u64 block) const;
+  bool is_ordered(const Mark& mark, const Touch& touch) const;
   bool check(const Cell& cell, const Touch& touch, Finding& finding) const;
   void remember(Cell& cell, const Touch& touch) const;
   void order(u64 address, const Touch& touch);
