@@ -54,6 +54,17 @@ class Backend {
   /// Copy from and to staging memory, in the order of the stream; they return at once.
   virtual void upload(void* to, const void* staging, size_t bytes, int index) = 0;
   virtual void download(void* staging, const void* from, size_t bytes, int index) = 0;
+  /// Copy from staging memory beside the stream's work: one copy after another, each after what
+  /// the last `copies_after_work` named.
+  virtual void upload_beside(void* to, const void* staging, size_t bytes, int index) {
+    upload(to, staging, bytes, index);
+  }
+  /// Let copies beside the stream begin after all that the stream was given so far.
+  virtual void copies_after_work(int) {}
+  /// Let what the stream is given from now on begin after the copies beside it.
+  virtual void work_after_copies(int) {}
+  /// Wait for the copies beside the stream. What fails there, the next call tells.
+  virtual void wait_for_copies(int) noexcept {}
   /// Record what `work` gives to the stream instead of doing it; null where a device cannot.
   virtual std::unique_ptr<Recording> record(const std::function<void()>&, int) { return {}; }
   /// Print what the device is: its name, instruction set or compute capability.

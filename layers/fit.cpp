@@ -117,12 +117,20 @@ struct Pairs {
     return count_samples(all, "x and y");
   }
 
-  /// Call `step(x, y, samples)` for each batch.
+  /// Call `step(batch, samples, coming)` for each batch.
   template <class Step>
   void each(const std::vector<int64_t>& order, const Step& step) {
-    for (int64_t batch = 0; batch < x.count(); ++batch) {
-      const auto rows = x.rows(batch, order);
-      step(x.gather(rows), y.gather(rows), rows);
+    const auto take = [&](int64_t number) -> std::optional<Batch> {
+      if (number == x.count()) return {};
+      const auto rows = x.rows(number, order);
+      return Batch{x.gather(rows), y.gather(rows)};
+    };
+    std::optional<Batch> batch = take(0);
+    for (int64_t number = 0; batch; ++number) {
+      std::optional<Batch> next;
+      step(*batch, x.rows(number, order),
+           Coming{.taken = number > 0, .next = [&] { return next = take(number + 1); }});
+      batch = std::move(next);
     }
   }
 
@@ -163,8 +171,8 @@ History Model::fit(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
     Mean mean;
     FitProgress progress = {e + 1, options.initial_epoch + options.epochs, 0, data.x.count(),
                             &mean.value()};
-    data.each(order, [&](const auto& inputs, const auto& targets, const auto& rows) {
-      mean.add(train_batch(inputs, targets, rows), static_cast<int64_t>(rows.size()));
+    data.each(order, [&](const Batch& batch, const auto& rows, const Coming& coming) {
+      mean.add(train_batch(batch.x, batch.y, rows, coming), static_cast<int64_t>(rows.size()));
       ++progress.batch;
       if (options.progress) options.progress(progress);
     });
@@ -183,10 +191,10 @@ StepResult Model::evaluate(const std::vector<Tensor>& x, const std::vector<Tenso
                            int64_t batch_size) {
   Pairs data(x, y, batch_size);
   Mean mean;
-  data.each(in_sequence(data.samples),
-            [&](const auto& inputs, const auto& targets, const auto& rows) {
-              mean.add(test_batch(inputs, targets, rows), static_cast<int64_t>(rows.size()));
-            });
+  data.each(
+      in_sequence(data.samples), [&](const Batch& batch, const auto& rows, const Coming& coming) {
+        mean.add(test_batch(batch.x, batch.y, rows, coming), static_cast<int64_t>(rows.size()));
+      });
   return mean.value();
 }
 

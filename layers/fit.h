@@ -20,6 +20,20 @@ struct StepResult {
   std::vector<double> metrics;
 };
 
+/// One tensor per input and output of a model, rows first.
+struct Batch {
+  std::vector<Tensor> x, y;
+};
+
+/// What a loop over a data set knows of the batch after the one that it gives. A device copies it
+/// while it works.
+struct Coming {
+  bool taken = false;  // the batch given is the one that `next` of the call before returned
+  /// Return the next batch, which must not change until it is given; nothing at the end. Called
+  /// when the batch given is no longer read, so that it may be overwritten.
+  std::function<std::optional<Batch>()> next = {};
+};
+
 /// One row of a history.
 struct Epoch {
   int epoch = 0;  // from 1

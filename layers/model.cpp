@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <exception>
 #include <set>
 
 namespace striate {
@@ -72,6 +73,12 @@ bool same_types(const std::vector<Type>& types, const std::vector<Tensor>& tenso
   return std::equal(
       types.begin(), types.end(), tensors.begin(), tensors.end(),
       [](const Type& a, const Tensor& b) { return a.dtype == b.dtype() && a.shape == b.shape(); });
+}
+
+std::vector<Tensor> joined(const Batch& batch) {
+  std::vector<Tensor> tensors = batch.x;
+  tensors.insert(tensors.end(), batch.y.begin(), batch.y.end());
+  return tensors;
 }
 
 }  // namespace
@@ -364,7 +371,8 @@ std::vector<Type> Model::target_types(int64_t batch) const {
 }
 
 const StepResult& Model::run_batch(const std::string& purpose, const std::vector<Tensor>& x,
-                                   const std::vector<Tensor>& y, std::span<const int64_t> samples) {
+                                   const std::vector<Tensor>& y, std::span<const int64_t> samples,
+                                   const Coming& coming) {
   if (x.empty() || x[0].shape().rank() == 0 || x[0].shape()[0] == 0)
     throw ShapeError("a batch needs at least one sample", "none");
   Slot* found = find_slot(purpose, x, y);
@@ -382,8 +390,21 @@ const StepResult& Model::run_batch(const std::string& purpose, const std::vector
       static_cast<float>(state_->options.optimizer->learning_rate(state_->step));
   slot.inputs.assign(x.begin(), x.end());
   slot.inputs.insert(slot.inputs.end(), y.begin(), y.end());
+  std::exception_ptr failure;  // of `next`: told when this step is finished
+  const auto look_ahead = [&] {
+    try {
+      const std::optional<Batch> next = coming.next();
+      // A program that is not there yet would change layouts under the running step.
+      if (Slot* planned = next ? find_slot(purpose, next->x, next->y) : nullptr)
+        planned->program->take_ahead(joined(*next));
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  };
+  Ahead ahead = {.taken = coming.taken};
+  if (coming.next) ahead.next = std::ref(look_ahead);
   try {
-    slot.program->run(slot.inputs, slot.outputs, block, samples);
+    slot.program->run(slot.inputs, slot.outputs, block, samples, ahead);
   } catch (...) {
     slot.inputs.clear();  // the batch is its owner's again
     throw;
@@ -393,17 +414,18 @@ const StepResult& Model::run_batch(const std::string& purpose, const std::vector
   slot.result.loss = slot.outputs[0].item();
   for (size_t i = 1; i < slot.outputs.size(); ++i)
     slot.result.metrics[i - 1] = slot.outputs[i].item();
+  if (failure) std::rethrow_exception(failure);
   return slot.result;
 }
 
 const StepResult& Model::train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
-                                     std::span<const int64_t> samples) {
-  return run_batch("train", x, y, samples);
+                                     std::span<const int64_t> samples, const Coming& coming) {
+  return run_batch("train", x, y, samples, coming);
 }
 
 const StepResult& Model::test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
-                                    std::span<const int64_t> samples) {
-  return run_batch("test", x, y, samples);
+                                    std::span<const int64_t> samples, const Coming& coming) {
+  return run_batch("test", x, y, samples, coming);
 }
 
 std::vector<Tensor> Model::predict_batch(const std::vector<Tensor>& x) const {

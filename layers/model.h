@@ -67,17 +67,20 @@ class Model {
   /// Say what is otherwise than when the checkpoint that this model was loaded from was written,
   /// so that training on will not give the same bits: a sentence each.
   const std::vector<std::string>& resume_differences() const { return state_->differences; }
+  /// Return the device that the model was compiled for.
+  Device device() const { return state_->device; }
   bool is_compiled() const { return state_->options.optimizer != nullptr; }
   const CompileOptions& compile_options() const { return state_->options; }
 
   /// Train on one batch; x and y hold one tensor per input and output, rows first. The result is
   /// the model's and holds until the next batch. Nothing is allocated but at the first such batch.
   /// `samples` are the numbers of the rows in their data set, by which errors name them.
+  /// `coming`: what comes after this batch, for loops over a data set.
   const StepResult& train_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
-                                std::span<const int64_t> samples = {});
+                                std::span<const int64_t> samples = {}, const Coming& coming = {});
   /// Evaluate one batch without training.
   const StepResult& test_batch(const std::vector<Tensor>& x, const std::vector<Tensor>& y,
-                               std::span<const int64_t> samples = {});
+                               std::span<const int64_t> samples = {}, const Coming& coming = {});
   /// Return the outputs for one batch.
   std::vector<Tensor> predict_batch(const std::vector<Tensor>& x) const;
 
@@ -163,7 +166,8 @@ class Model {
   Slot& slot(const std::string& purpose, const std::vector<Type>& x,
              const std::vector<Type>& y) const;
   const StepResult& run_batch(const std::string& purpose, const std::vector<Tensor>& x,
-                              const std::vector<Tensor>& y, std::span<const int64_t> samples);
+                              const std::vector<Tensor>& y, std::span<const int64_t> samples,
+                              const Coming& coming);
 
   std::string name_;
   std::vector<Value> inputs_, outputs_;

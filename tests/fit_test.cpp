@@ -5,6 +5,7 @@
 #include <striate/layers/dense.h>
 #include <striate/layers/dropout.h>
 #include <striate/layers/model.h>
+#include <striate/tests/kernel_trial.h>
 
 #include <algorithm>
 #include <cmath>
@@ -30,13 +31,14 @@ Tensor labels() {
   return Tensor::from<int64_t>({kSamples}, values);
 }
 
-Model compiled() {
+Model compiled(const std::string& device = "cpu") {
   set_seed(3);
   Model model = Sequential({Input{{kFeatures}}, Dense{.units = 8, .activation = "tanh"},
                             Dropout{.rate = 0.2}, Dense{.units = 3}});
   model.compile({.optimizer = Adam{.learning_rate = 1e-2},
                  .losses = {"sparse_categorical_crossentropy"},
-                 .metrics = {"accuracy"}});
+                 .metrics = {"accuracy"},
+                 .device = device});
   return model;
 }
 
@@ -97,6 +99,51 @@ TEST(Fit, IsTheLoopThatOneWouldWrite) {
   }
   EXPECT_EQ(weights_of(fitted), weights_of(looped));
   EXPECT_EQ(fitted.step(), 9);
+}
+
+TEST(Fit, DevicesAreGivenTheNextBatchWhileTheyWork) {
+  const Tensor x = features(), y = labels();
+  const Device device = testing::device_under_test();
+  Model fitted = compiled(device.to_string()), looped = compiled(device.to_string());
+  const auto given_ahead = [&](int64_t rows, const std::string& purpose) {
+    return fitted.program(purpose, {{{rows, kFeatures}, DType::kF32}}, {{{rows}, DType::kI64}})
+        ->taken_ahead();
+  };
+  fitted.fit({x}, {y}, {.batch_size = 4, .epochs = 2, .shuffle = false});
+  for (int epoch = 0; epoch < 2; ++epoch)
+    for (int64_t first = 0; first < kSamples; first += 4) {
+      const int64_t last = std::min(first + 4, kSamples);
+      looped.train_batch({x.rows(first, last)}, {y.rows(first, last)});
+    }
+  EXPECT_EQ(weights_of(fitted), weights_of(looped));
+  // All but the first of an epoch, and but the one whose program was not there yet.
+  const bool works_beside = device.type != DeviceType::kCpu;
+  EXPECT_EQ(given_ahead(4, "train"), works_beside ? 8 : 0);
+  EXPECT_EQ(given_ahead(3, "train"), works_beside ? 1 : 0);
+  EXPECT_EQ(fitted.evaluate({x}, {y}, 8).loss, looped.evaluate({x}, {y}, 8).loss);
+  EXPECT_EQ(given_ahead(8, "test"), works_beside ? 1 : 0);
+}
+
+TEST(Fit, AFailureWhileTheNextBatchIsMadeComesAfterTheStep) {
+  const Tensor x = features(), y = labels();
+  Model model = compiled(testing::device_under_test().to_string());
+  const Coming coming = {
+      .next = []() -> std::optional<Batch> { throw std::runtime_error("unreadable"); }};
+  EXPECT_THROW(model.train_batch({x}, {y}, {}, coming), std::runtime_error);
+  EXPECT_EQ(model.step(), 1);
+}
+
+TEST(Fit, ABatchThatWasGivenUpIsForgotten) {
+  const Tensor x = features(), y = labels();
+  const std::string device = testing::device_under_test().to_string();
+  Model one = compiled(device), other = compiled(device);
+  const Tensor place = Tensor::from<float>({8, kFeatures}, x.rows(0, 8).to_vector<float>());
+  const Coming ahead = {.next = [&] { return Batch{{place}, {y.rows(0, 8)}}; }};
+  one.train_batch({x.rows(8, 16)}, {y.rows(8, 16)}, {}, ahead);
+  other.train_batch({x.rows(8, 16)}, {y.rows(8, 16)});
+  std::memcpy(place.data(), x.rows(15, 23).data(), place.bytes());
+  for (Model* model : {&one, &other}) model->train_batch({place}, {y.rows(0, 8)});
+  EXPECT_EQ(weights_of(one), weights_of(other));
 }
 
 TEST(Fit, GoesOnWhereItWas) {

@@ -43,10 +43,12 @@ class Graph : public Recording {
   int nodes_ = 0;
 };
 
-/// One device: its stream is made, and its pool told to keep what is freed, when it is first used.
+/// One device: its streams are made, and its pool told to keep what is freed, when it is first
+/// used.
 struct DeviceState {
   std::once_flag made;
-  cudaStream_t stream = nullptr;
+  cudaStream_t stream = nullptr, copies = nullptr;
+  cudaEvent_t worked = nullptr, copied = nullptr;
 };
 
 /// The stream that this thread records a step on. It is none that others use: what they give the
@@ -99,6 +101,22 @@ class CudaBackend : public Backend {
   }
   void download(void* staging, const void* from, size_t bytes, int index) override {
     transfer(staging, from, bytes, cudaMemcpyDeviceToHost, index);
+  }
+
+  void upload_beside(void* to, const void* staging, size_t bytes, int index) override {
+    const cudaStream_t copies = use(index).copies;
+    check(cudaMemcpyAsync(to, staging, bytes, cudaMemcpyHostToDevice, copies), "a copy failed");
+  }
+  void copies_after_work(int index) override {
+    const DeviceState& state = use(index);
+    order(state.stream, state.worked, state.copies);
+  }
+  void work_after_copies(int index) override {
+    const DeviceState& state = use(index);
+    order(state.copies, state.copied, state.stream);
+  }
+  void wait_for_copies(int index) noexcept override {
+    forget(cudaStreamSynchronize(devices_[static_cast<size_t>(index)].copies));
   }
 
   void* allocate_staging(size_t bytes, int index) override {
@@ -166,8 +184,16 @@ class CudaBackend : public Backend {
     check(cudaDeviceGetDefaultMemPool(&pool, index), "the GPU has no memory pool");
     check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
           "the GPU's memory pool could not be set");
-    check(cudaStreamCreateWithFlags(&state.stream, cudaStreamNonBlocking),
-          "a stream could not be made");
+    for (cudaStream_t* stream : {&state.stream, &state.copies})
+      check(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "a stream could not be made");
+    for (cudaEvent_t* event : {&state.worked, &state.copied})
+      check(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "an event could not be made");
+  }
+
+  /// Let what `second` is given from now on begin after what `first` was given so far.
+  static void order(cudaStream_t first, cudaEvent_t event, cudaStream_t second) {
+    check(cudaEventRecord(event, first), "an event could not be recorded");
+    check(cudaStreamWaitEvent(second, event, 0), "a stream could not wait for another");
   }
 
   /// Return the stream that work of this thread goes to.

@@ -239,7 +239,7 @@ void Program::run_prologue() {
 }
 
 void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
-                  const StepBlock& block, std::span<const int64_t> samples) {
+                  const StepBlock& block, std::span<const int64_t> samples, const Ahead& ahead) {
   if (inputs.size() != inputs_.size() || outputs.size() != outputs_.size())
     throw ShapeError("the program takes " + std::to_string(inputs_.size()) + " inputs and " +
                          std::to_string(outputs_.size()) + " outputs",
@@ -262,13 +262,15 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
   if (bound_arena_ != arena_->data()) bound_steps_.clear();
   block_ = block;
   run_prologue();
-  if (on_device()) staging_->send(inputs, block);
+  if (on_device()) staging_->send(inputs, block, ahead.taken);
   const int shards = options_.shards;
+  const bool is_replayed =
+      on_device() && shards == 1 && !options_.check_numerics && seconds_.empty();
   if (!slices_.empty()) {
     run_slices(inputs, outputs, block);
-  } else if (on_device() && shards == 1 && !options_.check_numerics && seconds_.empty()) {
+  } else if (is_replayed) {
     feed(inputs, outputs, 0);
-    replay(outputs, block.step);
+    replay(outputs, block.step, ahead);
   } else {
     keep_state();
     sums_.assign(outputs.size(), 0);
@@ -289,6 +291,11 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
     }
   for (size_t i = 0; i < changed_.size(); ++i)
     if (changed_[i]) plan_.variables[i]->touch();
+  if (!is_replayed && ahead.next) ahead.next();
+}
+
+bool Program::take_ahead(const std::vector<Tensor>& inputs) {
+  return staging_ && !is_stale() && staging_->take_ahead(inputs);
 }
 
 /// Bind the kernels to a shard's part of the inputs and outputs.
@@ -322,7 +329,7 @@ void Program::feed(const std::vector<Tensor>& inputs, const std::vector<Tensor>&
 }
 
 /// Give the device the whole step as one piece, and wait for what it made of it.
-void Program::replay(const std::vector<Tensor>& outputs, int64_t step) {
+void Program::replay(const std::vector<Tensor>& outputs, int64_t step, const Ahead& ahead) {
   Backend& device = backend(options_.device.type);
   const auto work = [&] {
     run_steps(plan_.steps, 0, plan_.steps.size());
@@ -330,6 +337,7 @@ void Program::replay(const std::vector<Tensor>& outputs, int64_t step) {
   };
   if (!recording_) recording_ = device.record(work, options_.device.index);
   recording_ ? recording_->replay() : work();
+  if (ahead.next) ahead.next();
   device.wait(options_.device.index);
   // The device has left its state as it was: the kernels saw the same fault.
   if (checks_losses()) check_finite(outputs, step);

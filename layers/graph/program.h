@@ -28,6 +28,12 @@ class Arena {
   std::shared_ptr<Buffer> buffer_;
 };
 
+/// What a run has to do with the one after it.
+struct Ahead {
+  bool taken = false;               // its inputs are what `take_ahead` was given last, unchanged
+  std::function<void()> next = {};  // called while a device works, on the CPU after the run
+};
+
 /// A symbolic graph, and its plans for the input types that it meets.
 class Program {
  public:
@@ -46,7 +52,13 @@ class Program {
   /// when any value is not;
   /// OutOfMemoryError at the first run.
   void run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
-           const StepBlock& block = {}, std::span<const int64_t> samples = {});
+           const StepBlock& block = {}, std::span<const int64_t> samples = {},
+           const Ahead& ahead = {});
+  /// Take the inputs of the next run to the device beside its work, and return whether that could
+  /// be done; on the CPU there is nothing to do.
+  bool take_ahead(const std::vector<Tensor>& inputs);
+  /// Return how many runs found their inputs on the device because of `take_ahead`.
+  int64_t taken_ahead() const { return staging_ ? staging_->taken_ahead() : 0; }
   /// The same with new output tensors.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs, const StepBlock& block = {});
 
@@ -102,7 +114,7 @@ class Program {
   float scalar(const std::vector<Tensor>& outputs, size_t i) const;
   void feed(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs, int shard);
   void run_shard(const std::vector<Tensor>& outputs, int shard, int64_t step);
-  void replay(const std::vector<Tensor>& outputs, int64_t step);
+  void replay(const std::vector<Tensor>& outputs, int64_t step, const Ahead& ahead);
   void receive();
   void hand_out(const std::vector<Tensor>& outputs) const;
   void make_slices();

@@ -10,9 +10,10 @@
 
 namespace striate {
 
-/// One piece of device memory, and its like on the host, that holds the inputs, the step block and
-/// the outputs, in this order: so one copy takes inputs and block to the device, and one brings
-/// block and outputs back.
+/// One piece of device memory, and its like on the host, that holds the inputs, the step block,
+/// the outputs and the inputs of the next step, in this order: so one copy takes inputs and block
+/// to the device, one brings block and outputs back, and one brings the next inputs beside the
+/// work.
 class Staging {
  public:
   /// Return the bytes that a staging of such types has on the device, and as many on the host.
@@ -29,9 +30,16 @@ class Staging {
   char* step_block() const { return device_memory() + block_; }
 
   /// Take inputs, wherever they lie, and the block to the device, in the order of its stream.
-  void send(const std::vector<Tensor>& inputs, const StepBlock& block);
+  /// `taken_ahead`: they are what `take_ahead` was given last, unchanged since.
+  void send(const std::vector<Tensor>& inputs, const StepBlock& block, bool taken_ahead = false);
+  /// Take the inputs of the next step to the device while it works on this one; nothing is done
+  /// where they lie there already. Returns whether it was done.
+  bool take_ahead(const std::vector<Tensor>& inputs);
   /// Ask for the block and the outputs, in the order of the stream. They are there after a wait.
   void receive();
+
+  /// Return how many sends found their inputs on the device.
+  int64_t taken_ahead() const { return taken_ahead_; }
 
   /// As received.
   const StepBlock& received_block() const {
@@ -46,7 +54,9 @@ class Staging {
   std::shared_ptr<Buffer> memory_;
   char* host_ = nullptr;
   std::vector<size_t> inputs_, outputs_;
-  size_t block_ = 0, end_ = 0;
+  size_t block_ = 0, end_ = 0;  // the next inputs begin at `end_`
+  int64_t taken_ahead_ = 0;
+  std::vector<const void*> ahead_;  // where they lay on the host; empty when there are none
 };
 
 }  // namespace striate

@@ -66,15 +66,25 @@ CompileOptions options_of(const py::kwargs& given) {
 }
 
 template <const StepResult& (Model::*kRun)(const std::vector<Tensor>&, const std::vector<Tensor>&,
-                                           std::span<const int64_t>)>
+                                           std::span<const int64_t>, const Coming&)>
 py::tuple run_batch(Model& model, const std::vector<Tensor>& x, const std::vector<Tensor>& y,
-                    const std::optional<py::array_t<int64_t, py::array::c_style>>& samples) {
+                    const std::optional<py::array_t<int64_t, py::array::c_style>>& samples,
+                    const py::object& next, bool taken) {
   std::span<const int64_t> numbers;
   if (samples) numbers = {samples->data(), static_cast<size_t>(samples->size())};
+  Coming coming = {.taken = taken};
+  const auto look_ahead = [&]() -> std::optional<Batch> {
+    const py::gil_scoped_acquire locked;
+    const py::object made = next();
+    if (made.is_none()) return {};
+    const auto pair = made.cast<std::pair<std::vector<Tensor>, std::vector<Tensor>>>();
+    return Batch{pair.first, pair.second};
+  };
+  if (!next.is_none()) coming.next = std::ref(look_ahead);
   const StepResult* result = nullptr;
   {
     const py::gil_scoped_release unlocked;
-    result = &(model.*kRun)(x, y, numbers);
+    result = &(model.*kRun)(x, y, numbers, coming);
   }
   return py::make_tuple(result->loss, result->metrics);
 }
@@ -110,6 +120,7 @@ void bind_models(py::module_& module) {
       .def_property_readonly("weights", &Model::weights)
       .def_property("step", &Model::step, &Model::set_step)
       .def_property_readonly("compiled", &Model::is_compiled)
+      .def_property_readonly("device", [](const Model& m) { return m.device().to_string(); })
       .def_property_readonly("optimizer",
                              [](const Model& m) { return m.compile_options().optimizer; })
       .def_property_readonly("metric_names",
@@ -133,11 +144,14 @@ void bind_models(py::module_& module) {
           "compile", [](Model& m, const py::kwargs& options) { m.compile(options_of(options)); },
           "Say how the model is trained: all options by name.")
       .def("train_batch", run_batch<&Model::train_batch>, py::arg("x"), py::arg("y"),
-           py::arg("samples") = py::none(),
+           py::arg("samples") = py::none(), py::arg("next") = py::none(), py::arg("taken") = false,
            "Train on one batch; return (loss, metrics). `samples` are the rows' numbers in their "
-           "data set, by which errors name them.")
+           "data set, by which errors name them. `next` is called when the batch is no longer "
+           "read and returns the next one, (x, y) or None, which a device copies beside its work; "
+           "`taken` says that this batch was such a one.")
       .def("test_batch", run_batch<&Model::test_batch>, py::arg("x"), py::arg("y"),
-           py::arg("samples") = py::none(), "Evaluate one batch; return (loss, metrics).")
+           py::arg("samples") = py::none(), py::arg("next") = py::none(), py::arg("taken") = false,
+           "Evaluate one batch; return (loss, metrics).")
       .def("predict_batch", &Model::predict_batch, release, py::arg("x"),
            "Return the outputs for one batch.")
       .def(

@@ -21,6 +21,7 @@ from striate.arguments import (
     text,
     whole_number,
 )
+from striate.epoch import run_epoch
 from striate.errors import DTypeError, Error, ShapeError
 from striate.feeding import Feed, need_samples, one_or_list, split, tensors
 from striate.listed import listed
@@ -279,28 +280,14 @@ class Model:
             self._handle.plan(*self._program(batch_size, "train"))
         return TrainStep(self)
 
-    def _run(self, step, x, y, samples=None):
+    def _run(self, step, x, y):
         x, y = self._feed.inputs(x), self._feed.targets(y)
         with self._one_at_a_time:
-            return step(tensors(x), tensors(y), samples)
+            return step(tensors(x), tensors(y))
 
     def _results(self, prefix, sums, samples):
         names = ["loss", *self.metric_names]
         return {prefix + name: float(total / samples) for name, total in zip(names, sums)}
-
-    def _run_epoch(self, batches, run, progress):
-        sums, samples = 0.0, 0
-        for x, y in batches:
-            loss, metrics = self._run(run, x, y, batches.indices)
-            rows = len(batches.indices)
-            sums = sums + rows * np.array([loss, *metrics])
-            samples += rows
-            if progress is not None:
-                progress.update(1)
-                if progress.n % 10 == 0 or progress.n == progress.total:
-                    shown = self._results("", sums, samples)
-                    progress.set_postfix({k: f"{v:.4f}" for k, v in shown.items()}, refresh=False)
-        return sums, samples
 
     def fit(
         self,
@@ -369,10 +356,10 @@ class Model:
             text = f"epoch {epoch + 1}/{initial_epoch + epochs}"
             bar = self._progress(verbose, len(batches), text)
             try:
-                sums, samples = self._run_epoch(batches, self._handle.train_batch, bar)
+                sums, samples = run_epoch(self, batches, self._handle.train_batch, bar)
                 row = self._results("", sums, samples)
                 if validation is not None:
-                    sums, samples = self._run_epoch(validation, self._handle.test_batch, None)
+                    sums, samples = run_epoch(self, validation, self._handle.test_batch)
                     row.update(self._results("val_", sums, samples))
                 if bar is not None:
                     bar.set_postfix({k: f"{v:.4f}" for k, v in row.items()})
@@ -430,7 +417,7 @@ class Model:
             ShapeError: For empty data or counts that differ. LabelError: See `train_step`.
         """
         batches = self._batches(x, y, batch_size)
-        return self._results("", *self._run_epoch(batches, self._handle.test_batch, None))
+        return self._results("", *run_epoch(self, batches, self._handle.test_batch))
 
     def predict(self, x, batch_size=256):
         """Return the outputs for x as an array (a list of arrays for several outputs).

@@ -116,7 +116,7 @@ Allocation* DeviceMemory::allocate(uint64_t size, MemoryKind kind, std::string l
   const bool closes = kind == MemoryKind::kDevice && closed_;
   const Range pages = pages_of(*allocation);
   if (closes) set_protection(pages, PROT_READ | PROT_WRITE);
-  std::memset(reinterpret_cast<void*>(base), kPoison, size);
+  if (!bare_) std::memset(reinterpret_cast<void*>(base), kPoison, size);
   if (closes && open_ == 0) set_protection(pages, PROT_NONE);
   return (live_[base] = std::move(allocation)).get();
 }

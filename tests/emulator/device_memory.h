@@ -102,6 +102,8 @@ class DeviceMemory {
   void set_capacity(uint64_t bytes) { capacity_ = bytes; }
   /// Keep shadow bytes for allocations made from now on (full mode).
   void set_tracking(bool tracking) { tracking_ = tracking; }
+  /// Leave new memory as it comes instead of filling it: pages that nobody touches cost nothing.
+  void set_bare(bool bare) { bare_ = bare; }
   /// Close device memory to the host whenever no Access is alive.
   void set_closed(bool closed);
 
@@ -173,6 +175,7 @@ class DeviceMemory {
   uint64_t count_ = 0;
   int open_ = 0;
   bool tracking_ = false;
+  bool bare_ = false;
   bool closed_ = false;
 };
 

@@ -59,6 +59,7 @@ void start() {
     DeviceMemory& memory = DeviceMemory::instance();
     memory.set_capacity(pose().memory);
     memory.set_tracking(environment_settings().checks == Checks::kFull);
+    memory.set_bare(environment_settings().sample_blocks > 0);  // values are wrong anyway
     memory.set_closed(!pose().host_access);
     return true;
   }();
