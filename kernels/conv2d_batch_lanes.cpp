@@ -10,14 +10,12 @@
 #include <striate/kernels/simd/batch_lanes_kernels.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace striate::kernels {
 namespace {
 
 using simd::BatchLanesKernels;
 using simd::Finish;
-using simd::LaneAxis;
 using simd::LanesPlan;
 
 std::string declines(const Problem& problem) {
@@ -30,64 +28,22 @@ std::string declines(const Problem& problem) {
   return "";
 }
 
-/// One direction of a convolution, by the names of Conv2dShape.
-struct Direction {
-  int64_t in, out, window, stride, dilation, before;
-};
-
-LaneAxis forward_axis(const Direction& d) {
-  LaneAxis axis;
-  axis.count = axis.out_size = d.out;
-  axis.in_size = d.in;
-  axis.in_step = d.stride;
-  axis.offset = -d.before;
-  axis.offset_step = d.dilation;
-  axis.taps = axis.window = d.window;
-  return axis;
-}
-
-/// The gradient at places phase, phase + stride, ...: place a + i * stride takes from window
-/// i + (a + before - r * dilation) / stride those taps r for which the division leaves nothing.
-LaneAxis backward_axis(const Direction& d, int64_t phase) {
-  const int64_t common = std::gcd(d.stride, d.dilation), period = d.stride / common;
-  LaneAxis axis;
-  axis.first = phase;
-  axis.step = d.stride;
-  axis.out_size = d.in;
-  axis.count = (d.in - phase + d.stride - 1) / d.stride;
-  axis.in_size = d.out;
-  axis.window = d.window;
-  axis.offset_step = d.dilation / common;
-  axis.index_step = -period;
-  for (int64_t r = d.window - 1; r >= 0; --r) {  // the last tap reads the first window
-    if ((phase + d.before - r * d.dilation) % d.stride != 0) continue;
-    axis.index = r;
-    axis.offset = (phase + d.before - r * d.dilation) / d.stride;
-    axis.taps = r / period + 1;
-    break;
-  }
-  return axis;
-}
-
 /// Return a plan for each phase of the strides; one, unless it is backward to the input.
 std::vector<LanesPlan> plans_of(const Problem& problem, const Conv2dShape& s, int lanes) {
-  const Direction h{s.H, s.P, s.R, s.stride_h, s.dilation_h, s.top};
-  const Direction w{s.W, s.Q, s.S, s.stride_w, s.dilation_w, s.left};
   LanesPlan plan;
   plan.groups = (s.N + lanes - 1) / lanes;
   plan.last = s.N - (plan.groups - 1) * lanes;
   plan.workers = problem.threads;
   plan.in_c = s.C, plan.out_c = s.K;
-  plan.h = forward_axis(h), plan.w = forward_axis(w);
-  if (problem.operation != "conv2d_backward_input") return {plan};
-  plan.in_c = s.K, plan.out_c = s.C;
-  plan.transposed = true;
+  if (problem.operation == "conv2d_backward_input") {
+    std::swap(plan.in_c, plan.out_c);
+    plan.transposed = true;
+  }
   std::vector<LanesPlan> plans;
-  for (int64_t a = 0; a < std::min(s.stride_h, s.H); ++a)
-    for (int64_t b = 0; b < std::min(s.stride_w, s.W); ++b) {
-      plan.h = backward_axis(h, a), plan.w = backward_axis(w, b);
-      plans.push_back(plan);
-    }
+  for (const auto& [h, w] : axes_of(problem, s)) {
+    plan.h = h, plan.w = w;
+    plans.push_back(plan);
+  }
   return plans;
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <striate/kernels/simd/batch_lanes_kernels.h>
+#include <striate/kernels/simd/conv_taps.h>
 #include <striate/kernels/simd/finish.h>
 #include <striate/kernels/simd/share_work.h>
 #include <striate/kernels/simd/vector.h>
@@ -23,6 +24,7 @@ namespace striate::kernels::simd {
 template <class V>
 struct BatchLanes {
   using Reg = typename V::Reg;
+  using Taps = ConvTaps<V>;
   static constexpr int64_t kLanes = V::kLanes;
   static constexpr int kFilters = 6;
   static constexpr int kColumns = V::kRegisters == 32 ? 4 : 2;
@@ -37,17 +39,6 @@ struct BatchLanes {
     }
     int64_t begin(int64_t i) const { return i * height - (i > tall ? i - tall : 0); }
     int64_t size(int64_t i) const { return i < tall ? height : height - 1; }
-  };
-
-  /// The taps [begin, end) of output `i` that lie on the input.
-  struct Taps {
-    int64_t begin, end;
-    Taps(const LaneAxis& a, int64_t i) {
-      const int64_t at = i * a.in_step + a.offset;
-      begin = at >= 0 ? 0 : ceil_div(-at, a.offset_step);
-      end = at >= a.in_size ? 0 : std::min(a.taps, (a.in_size - 1 - at) / a.offset_step + 1);
-      end = std::max(begin, end);
-    }
   };
 
   /// The sums of some filters and columns: `rows` rows of the window with `runs` runs each.

@@ -8,20 +8,10 @@
 
 namespace striate::kernels::simd {
 
-/// One direction, height or width, of a convolution: output places `first + i * step`, i < count,
-/// are sums over taps t < taps of input places `i * in_step + offset + t * offset_step`, as far as
-/// they lie in [0, in_size), times the filter's place `index + t * index_step`. A gradient to the
-/// input has one such axis for each phase of its stride.
-struct LaneAxis {
-  int64_t first = 0, step = 1, count = 0, out_size = 0;
-  int64_t in_size = 0, in_step = 1, offset = 0, offset_step = 1;
-  int64_t taps = 0, index = 0, index_step = 1, window = 0;
-};
-
 struct LanesPlan {
   int64_t groups = 0;  // of images
   int64_t last = 0;    // images of the last group
-  LaneAxis h, w;
+  ConvAxis h, w;
   int64_t in_c = 0, out_c = 0;
   bool transposed = false;  // filters [in_c][R][S][out_c], else [out_c][R][S][in_c]
   bool bias = false;        // backward_weight: sum dy too

@@ -51,6 +51,7 @@ struct DirectPlan {
   int workers = 1;
   // Set by plan():
   int64_t parts = 1;      // backward_weight: partial sums over images
+  int64_t images = 0;     // backward_weight of small images: packed together
   int64_t workspace = 0;  // bytes
 };
 
@@ -63,11 +64,41 @@ struct DirectKernels {
                           float* workspace);
 };
 
+/// One direction, height or width, of a convolution: output places `first + i * step`, i < count,
+/// are sums over taps t < taps of input places `i * in_step + offset + t * offset_step`, as far as
+/// they lie in [0, in_size), times the filter's place `index + t * index_step`. A gradient to the
+/// input has one such axis for each phase of its stride.
+struct ConvAxis {
+  int64_t first = 0, step = 1, count = 0, out_size = 0;
+  int64_t in_size = 0, in_step = 1, offset = 0, offset_step = 1;
+  int64_t taps = 0, index = 0, index_step = 1, window = 0;
+};
+
+/// A convolution of any window and stride on blocks of channels, or one phase of its gradient to
+/// the input.
+struct BlocksPlan {
+  int64_t n = 0;  // images
+  ConvAxis h, w;
+  int64_t in_c = 0, out_c = 0;
+  bool transposed = false;  // filters in blocks [in_c][out_c][R][S], else [out_c][in_c][R][S]
+  int workers = 1;
+  // Set by plan():
+  int64_t images = 0;     // whose pixels are the rows of one product
+  int64_t workspace = 0;  // bytes
+};
+
+struct BlocksKernels {
+  void (*plan)(BlocksPlan&);
+  void (*run)(const BlocksPlan&, const float* x, const float* w, const Finish&, float* y,
+              float* workspace);
+};
+
 struct ConvKernels {
   int lanes = 0;
   const char* instruction_set = "";
   WinogradKernels winograd_4x4, winograd_2x2;
-  DirectKernels direct;        // blocked images: backward_weight only
+  BlocksKernels blocks;
+  DirectKernels direct;        // backward_weight only
   DirectKernels few_channels;  // x dense, [N, H, W, C]; filters in Abcd8a or Abcd16a
 };
 

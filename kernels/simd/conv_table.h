@@ -3,6 +3,7 @@
 
 #include <striate/kernels/simd/conv_kernels.h>
 #include <striate/kernels/simd/direct_backward_weight.h>
+#include <striate/kernels/simd/direct_blocks.h>
 #include <striate/kernels/simd/direct_few_channels.h>
 #include <striate/kernels/simd/winograd_backward_weight.h>
 #include <striate/kernels/simd/winograd_forward.h>
@@ -18,12 +19,14 @@ constexpr WinogradKernels winograd_kernels() {
 
 template <class V>
 constexpr ConvKernels make_conv_kernels(const char* instruction_set) {
+  using Blocks = DirectBlocks<V>;
   using Direct = DirectBackwardWeight<V>;
   using Few = DirectFewChannels<V>;
   return {V::kLanes,
           instruction_set,
           winograd_kernels<V, Winograd4>(),
           winograd_kernels<V, Winograd2>(),
+          {Blocks::plan, Blocks::run},
           {nullptr, nullptr, Direct::plan, Direct::run},
           {Few::plan_forward, Few::forward, Few::plan_backward_weight, Few::backward_weight}};
 }

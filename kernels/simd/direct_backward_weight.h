@@ -8,12 +8,10 @@
 // registers while a band of rows, small enough for the first cache, runs by. Where dw is small, a
 // fixed number of parts of the images is summed apart, each with a few images near a core at a
 // time; else each thread owns squares of channel by filter blocks. Neither depends on the number of
-// threads.
+// threads. Small images are packed together instead: packed_backward_weight.h.
 #pragma once
 
-#include <striate/kernels/simd/conv_kernels.h>
-#include <striate/kernels/simd/gemm.h>
-#include <striate/kernels/simd/share_work.h>
+#include <striate/kernels/simd/packed_backward_weight.h>
 
 #include <algorithm>
 
@@ -21,6 +19,8 @@ namespace striate::kernels::simd {
 
 template <class V>
 struct DirectBackwardWeight {
+  using OutputRange = simd::OutputRange<V>;
+  using Packed = PackedBackwardWeight<V>;
   static constexpr int64_t kLanes = V::kLanes, kTap = kLanes * kLanes;
   static constexpr int64_t kColumns = Gemm<V>::kWideColumns;
   static constexpr int64_t kBand = 16 * 1024 / 4;     // floats of dy that run by together
@@ -41,16 +41,8 @@ struct DirectBackwardWeight {
     int64_t squares() const { return c_blocks * k_groups; }
   };
 
-  /// Begin and end of the outputs whose input `p * stride + offset` lies in [0, size).
-  struct OutputRange {
-    int64_t begin, end;
-    OutputRange(int64_t first, int64_t last, int64_t stride, int64_t offset, int64_t size) {
-      begin = std::max(first, offset < 0 ? (-offset + stride - 1) / stride : 0);
-      end = size - offset <= 0 ? begin : std::min(last, (size - offset - 1) / stride + 1);
-    }
-  };
-
   static void plan(DirectPlan& p) {
+    if (Packed::pays(p)) return Packed::plan(p);
     const Sizes s(p);
     p.parts = s.dw <= kSmall ? std::clamp<int64_t>(2 * kSmall / s.dw, 8, 16) : 1;
     p.parts = std::clamp<int64_t>(p.n, 1, p.parts);
@@ -106,6 +98,7 @@ struct DirectBackwardWeight {
 
   static void run(const DirectPlan& p, const float* x, const float* dy, float* dw, float* db,
                   float* workspace) {
+    if (p.images > 0) return Packed::run(p, x, dy, dw, db, workspace);
     const Sizes s(p);
     float* sums = workspace;
     float* partial = sums + p.parts * s.sums;

@@ -5,7 +5,7 @@
 // One block of C, M rows by N vectors of columns, stays in registers while the sum runs. Each step
 // loads N vectors of B and M numbers of A, each of which is spread over a vector and multiplied
 // with all N: M + N loads for M * N multiply-adds. Where A's rows lie is what distinguishes the
-// callers: a constant number of floats apart, or anywhere, with their offsets in `rows`.
+// callers: a constant number of floats apart, or anywhere, with their offsets in `rows`; so may C's.
 //
 // A sum is never divided among threads and always runs in the same order, so results do not depend
 // on the sizes of blocks. The scheme is that of Goto and van de Geijn, "Anatomy of
@@ -28,10 +28,11 @@ struct Product {
   int64_t c_row = 0, c_column = 0;
   int64_t inner = 0, outer = 1;
   bool accumulate = false;
-  const int64_t* rows = nullptr;   // offsets of A's rows where they lie anywhere
-  const int64_t* steps = nullptr;  // of windows: offsets of a row's numbers, `inner` of them
-  const float* start = nullptr;    // of windows: [columns], what sums begin with
-  bool relu = false;               // of windows: negative sums become zero
+  const int64_t* rows = nullptr;    // offsets of A's rows where they lie anywhere
+  const int64_t* c_rows = nullptr;  // of pixels: offsets of C's rows
+  const int64_t* steps = nullptr;   // of windows: offsets of a row's numbers, `inner` of them
+  const float* start = nullptr;     // of windows and pixels: [columns], what sums begin with
+  bool relu = false;                // of windows and pixels: negative sums become zero
 };
 
 template <class V>
@@ -43,24 +44,28 @@ struct Gemm {
   static constexpr int kWideRows = V::kRegisters == 32 ? 8 : 4;  // with up to 3 columns
   static constexpr int kWideColumns = 3;
   // kRow, the floats between A's rows, or one of these.
-  static constexpr int kAnywhere = 0, kWindows = -1;
+  static constexpr int kAnywhere = 0, kWindows = -1, kPixels = -2;
 
   /// Make `blocks` blocks of M rows, one below the other. Inner steps come `kSteps` at a time.
   template <int M, int N, int kRow, int kSteps>
   static void block(const Product& g, int64_t blocks) {
+    constexpr bool kHasStart = kRow == kWindows || kRow == kPixels;
     for (int64_t block = 0; block < blocks; ++block) {
-      float* const c = g.c + block * M * g.c_row;
       const float* const first = g.a + (kRow > 0 ? block * M * kRow : 0);
       const float* row[M];
 #pragma GCC unroll 16
       for (int m = 0; m < M; ++m) row[m] = kRow > 0 ? first : first + g.rows[block * M + m];
+      const auto c = [&](int m) {
+        const int64_t r = block * M + m;
+        return g.c + (kRow == kPixels ? g.c_rows[r] : r * g.c_row);
+      };
       Reg sum[M][N];
 #pragma GCC unroll 4
       for (int n = 0; n < N; ++n) {
         const Reg start = kRow == kWindows ? V::load(g.start + n * kLanes) : V::zero();
 #pragma GCC unroll 16
         for (int m = 0; m < M; ++m)
-          sum[m][n] = g.accumulate ? V::load(c + m * g.c_row + n * g.c_column) : start;
+          sum[m][n] = g.accumulate && kRow != kPixels ? V::load(c(m) + n * g.c_column) : start;
       }
       // One step: a vector of each column times a number of each row, `at` floats on.
       const auto step = [&](const float* a, int64_t at, const float* b) {
@@ -97,7 +102,15 @@ struct Gemm {
           }
         }
       }
-      if (kRow == kWindows && g.relu) {
+      if constexpr (kRow == kPixels) {
+#pragma GCC unroll 4
+        for (int n = 0; n < N; ++n)
+#pragma GCC unroll 16
+          for (int m = 0; m < M; ++m)
+            sum[m][n] = V::add(
+                sum[m][n], V::load(g.accumulate ? c(m) + n * g.c_column : g.start + n * kLanes));
+      }
+      if (kHasStart && g.relu) {
 #pragma GCC unroll 16
         for (int m = 0; m < M; ++m)
 #pragma GCC unroll 4
@@ -106,7 +119,7 @@ struct Gemm {
 #pragma GCC unroll 16
       for (int m = 0; m < M; ++m)
 #pragma GCC unroll 4
-        for (int n = 0; n < N; ++n) V::store(c + m * g.c_row + n * g.c_column, sum[m][n]);
+        for (int n = 0; n < N; ++n) V::store(c(m) + n * g.c_column, sum[m][n]);
     }
   }
 
@@ -141,14 +154,17 @@ struct Gemm {
       Product part = whole;
       part.b += n0 * whole.b_column;
       part.c += n0 * whole.c_column;
-      if (kRow == kWindows) part.start += n0 * kLanes;
+      if (kRow == kWindows || kRow == kPixels) part.start += n0 * kLanes;
       pick<kRow, kSteps, kMaxRows, kMaxColumns>(height, n1 - n0)(part, tall);
       if (tall == row_blocks) continue;
       if (kRow > 0)
         part.a += tall * height * kRow;
       else
         part.rows += tall * height;
-      part.c += tall * height * whole.c_row;
+      if (kRow == kPixels)
+        part.c_rows += tall * height;
+      else
+        part.c += tall * height * whole.c_row;
       pick<kRow, kSteps, kMaxRows, kMaxColumns>(height - 1, n1 - n0)(part, row_blocks - tall);
     }
   }
@@ -164,6 +180,11 @@ struct Gemm {
   /// A's rows lie at `product.rows`, summed over pixels.
   static void rows_anywhere(const Product& product, int64_t rows, int64_t columns) {
     run<kAnywhere, 1, kRows, kColumns>(product, rows, columns);
+  }
+  /// A's rows lie at `product.rows` and C's at `product.c_rows`: pixels of several images, summed
+  /// over channels and added to C or `product.start`.
+  static void pixels(const Product& product, int64_t rows, int64_t columns) {
+    run<kPixels, 4, kRows, kColumns>(product, rows, columns);
   }
   /// A's rows are windows at `product.rows` with their numbers at `product.steps`; sums begin with
   /// `product.start`.
