@@ -326,8 +326,9 @@ std::string declines_result(const Problem& problem) {
 }
 
 std::string declines_loss(const Problem& problem) {
-  const bool share = problem.options && problem.get<LossOptions>().top_k > 0;
-  if (share && problem.inputs[0].shape.elements() > kOneBlock)
+  const int top_k = problem.options ? problem.get<LossOptions>().top_k : 0;
+  if (top_k > 1) return "counts rows by their largest score; for more the rows are sorted";
+  if (top_k > 0 && problem.inputs[0].shape.elements() > kOneBlock)
     return "counts right rows of at most " + std::to_string(kOneBlock) + " scores";
   return declines_result(problem);
 }

@@ -59,6 +59,19 @@ def test_gradients_go_through_layers_that_differ_in_training():
     assert st.grad(score, st.Input((3,))) is None
 
 
+def test_the_largest_of_a_row_and_a_row_in_order():
+    x = st.Input((4,))
+    values, places = ops.top_k(x, k=2)
+    program = st.Program([x], [values, places, ops.sort(x, descending=True)])
+    rows = np.array([[1, 5, -2, 5], [0, -1, -3, -2]], np.float32)
+    values, places, ordered = (np.asarray(y) for y in program(rows))
+    np.testing.assert_array_equal(values, [[5, 5], [0, -1]])
+    np.testing.assert_array_equal(places, [[1, 3], [0, 1]])
+    np.testing.assert_array_equal(ordered, -np.sort(-rows))
+    with pytest.raises(st.ShapeError, match="k must be from 1 to the size of the last axis, got 5"):
+        ops.top_k(rows, k=5)
+
+
 def test_a_gradient_penalty_trains():
     st.seed(0)
     x = st.Input((4,))

@@ -33,6 +33,10 @@ _OTHER_NAMES = {
     "dot": "matmul",
 }
 
+# Operations that return all their outputs. Of the others the first is the user's, the rest is what
+# their gradients need.
+ALL_OUTPUTS = {"top_k"}
+
 
 def names():
     """Return the names of all operations."""
@@ -162,19 +166,20 @@ def _make(name):
     signature = inspect.Signature(parameters)
     count = len(inputs)
     option_names = {field["name"] for field in schema["fields"]}
+    outputs = None if name in ALL_OUTPUTS else 1
 
     def operation(*args, **kwargs):
         if variadic:
             values = args[0] if len(args) == 1 and isinstance(args[0], (list, tuple)) else args
-            return call(name, list(values), kwargs)
+            return call(name, list(values), kwargs, outputs)
         if len(args) == count and kwargs.keys() <= option_names:
-            return call(name, args, kwargs)
+            return call(name, args, kwargs, outputs)
         bound = bind(signature, args, kwargs, name)
         values = [bound.get(key) for key in inputs]
         options = {key: value for key, value in bound.items() if key in option_names}
         while values and values[-1] is None:
             values.pop()
-        return call(name, values, options)
+        return call(name, values, options, outputs)
 
     doc = re.sub(r"\blike (\w+):", r"like_\1:", schema["doc"])
     lines = [doc, ""] + (["Args:"] if schema["fields"] else [])

@@ -481,6 +481,14 @@ def softmax(x: Any) -> Any:
     x: [..., C] -> y: [..., C]
     """
 
+def sort(x: Any, *, descending: bool = False) -> Any:
+    """Sort along the last axis; equal elements keep their order, NaN is larger than all.
+    x: [..., C] -> y: [..., C]
+
+    Args:
+        descending: The largest first. Default: False.
+    """
+
 def sparse_categorical_crossentropy(
     logits: Any,
     labels: Any,
@@ -516,6 +524,15 @@ def subtract(a: Any, b: Any) -> Any:
 def tanh(x: Any) -> Any:
     """y = tanh(x), element by element.
     x: any shape -> y: the same
+    """
+
+def top_k(x: Any, *, k: int = 1) -> Any:
+    """Return the k largest elements of the last axis, the largest first, and their places;
+    of equal ones the first, NaN is larger than all.
+    x: [..., C] -> values: [..., k], indices: int32 [..., k]
+
+    Args:
+        k: How many; at most C. Default: 1.
     """
 
 def top_k_correct(logits: Any, labels: Any, *, k: int = 1) -> Any:
