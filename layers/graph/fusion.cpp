@@ -6,7 +6,7 @@
 #include <striate/kernels/matmul.h>
 #include <striate/kernels/reduce.h>
 #include <striate/kernels/unary.h>
-#include <striate/layers/graph/lower.h>
+#include <striate/layers/graph/chains.h>
 #include <striate/layers/shape_ops.h>
 
 #include <map>
@@ -421,6 +421,7 @@ class Fusion {
 
 void fuse(LoweredGraph& graph, Device device, bool training) {
   Fusion(graph, device, training).run();
+  if (device.type != DeviceType::kCpu) fuse_chains(graph);
 }
 
 bool stops_by_itself(const Value& output) {
