@@ -23,7 +23,7 @@ Schema schema() {
 const std::vector<std::string> kInputs = {"x",           "gamma",           "beta",
                                           "moving_mean", "moving_variance", "[residual]"};
 
-/// Check x, then the inputs [1, 5) as [C] by name.
+/// Check x, then the inputs [1, 5) as [C] by name; they are float32 where x has 16 bits.
 void check(const Signature& s, const std::vector<std::string>& names) {
   const auto& options = s.get<BatchNormOptions>();
   if (!(options.epsilon > 0)) throw ShapeError("epsilon must be > 0", Json(options.epsilon).dump());
@@ -35,7 +35,15 @@ void check(const Signature& s, const std::vector<std::string>& names) {
   const Shape& x = s.shape(0);
   if (x.rank() < 2)
     throw ShapeError("batch normalisation needs at least two dimensions", x.to_string());
-  need_floats(s, names);
+  std::vector<std::string> images = names, of_channels = names;
+  for (size_t i = 0; i < names.size(); ++i)
+    (i == 0 || i > 4 || names[i] == "dy" ? of_channels : images)[i].clear();
+  if (size_of(s.dtype(0)) == 2) {
+    need_floats(s, images);
+    need_floats(s, of_channels);
+  } else {
+    need_floats(s, names);
+  }
   for (size_t i = 1; i < 5; ++i)
     if (names[i] != "dy") need_shape(names[i] + " must be", s.shape(i), {x[-1]});
 }
@@ -55,7 +63,7 @@ auto backward_rule(std::vector<std::string> names) {
   return [names](const Signature& s) -> std::vector<Type> {
     check(s, names);
     need_shape("dy must have the shape of x,", s.shape(4), s.shape(0));
-    const Type of_channels = {Shape({s.shape(0)[-1]}), s.dtype(0)};
+    const Type of_channels = {Shape({s.shape(0)[-1]}), s.dtype(1)};
     return {checked_type(s.shape(0), s.dtype(0)), of_channels, of_channels};
   };
 }
@@ -113,7 +121,7 @@ const RegisterOperation training({
     .options = schema(),
     .infer = [](const Signature& s) -> std::vector<Type> {
       check_forward(s);
-      const Type of_channels = {Shape({s.shape(0)[-1]}), s.dtype(0)};
+      const Type of_channels = {Shape({s.shape(0)[-1]}), s.dtype(1)};
       return {checked_type(s.shape(0), s.dtype(0)), of_channels, of_channels, of_channels,
               of_channels};
     },

@@ -1,6 +1,7 @@
 #include <striate/core/parallel.h>
 #include <striate/kernels/reduce.h>
 #include <striate/kernels/unary.h>
+#include <striate/layers/graph/precision.h>
 #include <striate/layers/graph/row_work.h>
 #include <striate/layers/model.h>
 
@@ -219,8 +220,11 @@ void Model::compile(CompileOptions options) {
   if (!options.loss_weights.empty() && options.loss_weights.size() != outputs_.size())
     throw ShapeError("loss_weights needs one number for each output",
                      std::to_string(options.loss_weights.size()));
-  if (options.precision != "float32")
+  if (options.precision != "float32" && device.type == DeviceType::kCpu)
     throw DTypeError("the CPU computes in float32", "precision '" + options.precision + "'");
+  if (options.precision != "float32" && options.precision != "bfloat16")
+    throw DTypeError("CUDA devices compute in float32 and bfloat16",
+                     "precision '" + options.precision + "'");
   if (options.shards < 1) throw ShapeError("shards must be >= 1", std::to_string(options.shards));
   state_->options = std::move(options);
   state_->device = device;
@@ -245,8 +249,10 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   how.prefer = preference(purpose);
   if (!x.empty() && x[0].shape.rank() > 0 && x[0].shape[0] % how.shards != 0)
     how.shards = 1;  // a last, smaller batch is one shard
+  const std::vector<Value> results =
+      options.precision == "bfloat16" ? with_products_in(outputs_, DType::kBF16) : outputs_;
   if (purpose == "predict")
-    return std::make_shared<Program>(inputs_, x, outputs_, std::vector<Update>{}, how, arena);
+    return std::make_shared<Program>(inputs_, x, results, std::vector<Update>{}, how, arena);
   std::vector<Value> inputs = inputs_, targets;
   std::vector<Type> types = x;
   for (size_t i = 0; i < y.size(); ++i) {
@@ -270,11 +276,11 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const NamedFunction& named = options.losses[options.losses.size() == 1 ? 0 : i];
     const LayerScope scope(named_layer("Loss", named));
-    means.push_back(mean_of(named, targets[i], outputs_[i]));
+    means.push_back(mean_of(named, targets[i], results[i]));
   }
   for (const NamedFunction& named : options.metrics) {
     const LayerScope scope(named_layer("Metric", named));
-    means.push_back(mean_of(named, targets[0], outputs_[0]));
+    means.push_back(mean_of(named, targets[0], results[0]));
   }
   if (how.training && how.shards == 1 && !x.empty()) {
     how.shards = slices_of(how, x[0].shape, means);

@@ -230,6 +230,7 @@ void Model::read_compile(const Json& compile, const SafetensorsFile& file) {
   for (const std::string& name : file.names())
     if (name.rfind("optimizer/", 0) == 0)
       options.optimizer->restore(name.substr(10), known, file.read(name));
+  if (compile.has("precision")) options.precision = compile["precision"].as_string();
   const int64_t step = compile["step"].as_integer();
   this->compile(std::move(options));
   state_->step = step;

@@ -122,16 +122,31 @@ class Fusion {
       if (node.inputs[i].node->operation->name != "variable") return;
     const LayerScope scope(conv);
     const Value gamma = node.inputs[1], beta = node.inputs[2], mean = node.inputs[3];
+    const bool has_bias = conv.inputs.size() > 2 && conv.inputs[2];
+    const Value filters = before_cast(conv.inputs[1], gamma.dtype());
+    const Value old_bias = has_bias ? before_cast(conv.inputs[2], gamma.dtype()) : Value{};
+    if (filters.dtype() != gamma.dtype() || (has_bias && old_bias.dtype() != gamma.dtype())) return;
     const Value shifted = apply("shift", {node.inputs[4]}, UnaryOptions{norm.epsilon});
     const Value scale = apply("multiply", {gamma, apply("rsqrt", {shifted}, UnaryOptions{})});
     const Value rows = apply("reshape", {scale}, ReshapeOptions{{scale.shape()[0], 1, 1, 1}});
-    const Value weights = apply("multiply", {conv.inputs[1], rows});
-    Value offset = apply("negative", {mean}, UnaryOptions{});
-    if (conv.inputs.size() > 2 && conv.inputs[2])
-      offset = apply("subtract", {conv.inputs[2], mean});
+    const Value weights = apply("multiply", {filters, rows});
+    const Value offset =
+        has_bias ? apply("subtract", {old_bias, mean}) : apply("negative", {mean}, UnaryOptions{});
     const Value bias = apply("add", {apply("multiply", {offset, scale}), beta});
     options.activation = norm.activation;
-    merge(node, conv, std::make_shared<Conv2dOptions>(options), {conv.inputs[0], weights, bias});
+    const auto converted = [&](const Value& v) {
+      return v.dtype() == y.dtype() ? v : apply("cast", {v}, CastOptions{y.dtype()});
+    };
+    merge(node, conv, std::make_shared<Conv2dOptions>(options),
+          {conv.inputs[0], converted(weights), converted(bias)});
+  }
+
+  /// Return what a value of another type was converted from, where that has the type wanted: in
+  /// mixed precision weights are converted after they were scaled.
+  static Value before_cast(const Value& value, DType wanted) {
+    if (value.dtype() == wanted || value.node->operation->name != "cast") return value;
+    const Value& from = value.node->inputs[0];
+    return from.dtype() == wanted ? from : value;
   }
 
   static bool is_convolution(const Value& value) {

@@ -1,5 +1,6 @@
 #include <striate/core/parallel.h>
 #include <striate/core/run_alone.h>
+#include <striate/layers/graph/precision.h>
 #include <striate/layers/graph/program.h>
 #include <striate/layers/graph/report.h>
 #include <striate/layers/initializer.h>
@@ -55,6 +56,7 @@ void Program::compile() {
   const auto start = std::chrono::steady_clock::now();
   std::vector<Type> types;
   for (const Type& type : input_types_) types.push_back(shard_of(type, options_.shards));
+  const Allow16Bits allow(on_device());
   LoweredGraph graph = lower(inputs_, types, outputs_, updates_, options_.training);
   fuse(graph, options_.device, options_.training);
   Plan plan = [&] {

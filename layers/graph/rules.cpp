@@ -1,4 +1,5 @@
 #include <striate/kernels/unary.h>
+#include <striate/layers/graph/precision.h>
 #include <striate/layers/graph/rules.h>
 #include <striate/layers/shape_ops.h>
 
@@ -31,6 +32,7 @@ void need_types(const Signature& signature, const std::vector<std::string>& name
 }  // namespace
 
 void need_floats(const Signature& signature, const std::vector<std::string>& names) {
+  if (Allow16Bits::is_allowed()) return need_floats_or_halves(signature, names);
   need_types(signature, names, {DType::kF32, DType::kF64});
 }
 
@@ -78,6 +80,13 @@ Shape broadcast_shape(const Shape& a, const Shape& b) {
 }
 
 Value number(double value, DType dtype) {
+  if (size_of(dtype) == 2) {
+    const auto single = static_cast<float>(value);
+    const uint16_t bits = dtype == DType::kF16 ? float_to_half(single) : float_to_bfloat16(single);
+    const Tensor tensor(Shape{}, dtype);
+    tensor.copy_from_host(&bits);
+    return constant_value(tensor);
+  }
   return constant_value(dtype == DType::kF64
                             ? Tensor::from<double>({}, {value})
                             : Tensor::from<float>({}, {static_cast<float>(value)}));
