@@ -17,7 +17,8 @@ const DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kU8,
 
 Case cast_case(DType from, DType to, const Shape& shape) {
   const bool is_signed = from != DType::kU8 && from != DType::kBool;
-  const double high = from == DType::kBool ? 2 : 200;
+  const bool often_zero = from == DType::kBool || (to == DType::kBool && !is_floating(from));
+  const double high = often_zero ? 2 : 200;
   Input x(shape, from, is_floating(from) ? Fill::kUniform : Fill::kIndices,
           is_signed && to != DType::kU8 ? -high : 0, high);
   return Case::of("cast", CastOptions{to}, {x}, {Output(shape, to)});

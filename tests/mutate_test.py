@@ -44,6 +44,8 @@ def test_a_survivor_is_known_by_the_text_of_its_line(tmp_path):
     assert known.reason(made("k")) == "same"
     assert known.reason(made("k", line=LINE + 1)) == ""
     assert Survivors(written(tmp_path, ptx="^@!")).reason(made("k")) == ""
+    assert Survivors(written(tmp_path, kernel="^k$", ptx="bra")).reason(made("k")) == "same"
+    assert Survivors(written(tmp_path, kernel="half")).reason(made("k")) == ""
     assert Survivors(written(tmp_path, kind="negate_guard")).reason(made("k")) == ""
 
 

@@ -137,7 +137,8 @@ class Survivors:
     """The mutants that are known to change no result, with the reason of each.
 
     An entry names file, kind and the text of the source line, so that it outlives changes of other
-    lines; `ptx`, a regular expression, narrows it to some of the line's instructions.
+    lines; `ptx` and `kernel`, regular expressions, narrow it to some of the line's instructions and
+    kernels.
     """
 
     def __init__(self, file: Path = SURVIVORS, root: Path = ROOT):
@@ -167,6 +168,8 @@ class Survivors:
         text = lines[mutant.line - 1] if 0 < mutant.line <= len(lines) else ""
         for entry in self.entries:
             same = (mutant.file, mutant.kind, text) == (entry["file"], entry["kind"], entry["line"])
-            if same and re.search(entry.get("ptx", ""), mutant.ptx):
+            if same and all(
+                re.search(entry.get(key, ""), getattr(mutant, key)) for key in ("ptx", "kernel")
+            ):
                 return entry["reason"]
         return ""

@@ -38,7 +38,7 @@ class Program:
     def __init__(self, build: Path, filter: str):
         self.file = build / "bin" / "striate_tests"
         self.filter = filter
-        self.variables = environment()
+        self.variables = {"STRIATE_TEST_SEED": "1", **environment()}  # the same problems each time
         self.variables.update(
             STRIATE_CUDART=str(build / "emulator" / "libcudart.so.13"),
             STRIATE_TEST_DEVICE="cuda",

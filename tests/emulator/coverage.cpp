@@ -26,10 +26,15 @@ double seconds() {
 class Coverage : public Observer {
  public:
   Coverage(Launch& launch, std::ofstream& file)
-      : file_(file), executed_(launch.program->code.size(), false) {}
+      : file_(file),
+        executed_(launch.program->code.size(), false),
+        skipped_(launch.program->code.size(), false) {}
 
   void instruction(Warp&, const Instruction& instruction) override {
     executed_[instruction.index] = true;
+  }
+  void skipped(Warp&, const Instruction& instruction) override {
+    skipped_[instruction.index] = true;
   }
 
   void launch_ends(Launch& launch) override {
@@ -39,7 +44,11 @@ class Coverage : public Observer {
     const std::vector<MutantPlace> places = mutant_places(program);
     if (listed.insert(program.kernel->name).second) list(program, name, places);
     std::string digits;
-    for (const MutantPlace& place : places) digits += executed_[place.code] ? '1' : '0';
+    for (const MutantPlace& place : places) {
+      // A guard matters where it stops all lanes, too.
+      const bool skipped = place.mutant.kind.ends_with("_guard") && skipped_[place.code];
+      digits += executed_[place.code] || skipped ? '1' : '0';
+    }
     file_ << "{\"kernel\": " << name << ", \"time\": " << std::to_string(seconds())
           << ", \"executed\": \"" << digits << "\"}\n"
           << std::flush;
@@ -60,7 +69,7 @@ class Coverage : public Observer {
   }
 
   std::ofstream& file_;
-  std::vector<bool> executed_;
+  std::vector<bool> executed_, skipped_;
 };
 
 }  // namespace

@@ -228,6 +228,8 @@ class Observer {
   virtual void block_ends(Block&) {}
   /// Before each warp-instruction with a non-empty mask.
   virtual void instruction(Warp&, const Instruction&) {}
+  /// An instruction that the guard lets no lane execute.
+  virtual void skipped(Warp&, const Instruction&) {}
   /// Before data move, after bounds and alignment were found right.
   virtual void access(Warp&, const Instruction&, const Access&) {}
   /// Lanes `mask` arrive at block barrier `barrier` (`waits`: they also wait, as bar.sync does).

@@ -83,9 +83,9 @@ std::vector<Place> places(const Program& program) {
   return all;
 }
 
-/// The statement among the few before `code` that writes register `reg`, or null.
+/// The nearest statement before `code` that writes register `reg`, or null.
 const Statement* writer_of(const Program& program, u32 code, u32 reg) {
-  for (u32 back = 1; back <= 8 && back <= code; ++back) {
+  for (u32 back = 1; back <= code; ++back) {
     const Statement* statement = program.statements[code - back];
     if (!statement || statement->operands.empty()) continue;
     const Operand& result = statement->operands[0];
@@ -94,14 +94,17 @@ const Statement* writer_of(const Program& program, u32 code, u32 reg) {
   return nullptr;
 }
 
-/// Kernels take 32-bit arithmetic for numbers that fit:  setp.gt.s64 p, a, 2147483647; @p bra
-/// large;
+/// Kernels take 32-bit arithmetic for numbers that fit: setp.gt.s64 p, a, 2147483647; @p bra large;
+/// Of a tile's first element, 64 or 128 times its number, the number is compared with 2^25 or 2^24.
 bool chooses_width(const Program& program, u32 code) {
   const Statement* branch = program.statements[code];
   const Statement* test = writer_of(program, code, branch->guard);
   if (branch->opcode != "bra" || !test || test->opcode != "setp" || test->operands.size() != 3)
     return false;
   const Operand& bound = test->operands[2];
+  if (bound.kind == Operand::kInteger && has(*test, "s32") &&
+      (bound.bits == 1u << 24 || bound.bits == 1u << 25 || bound.bits == 1u << 26))
+    return true;
   const bool is_wide = has(*test, "s64") || has(*test, "u64");
   return is_wide && bound.kind == Operand::kInteger &&
          (bound.bits == 0x7fffffff || bound.bits == 0xffffffff || bound.bits == 0x80000000 ||

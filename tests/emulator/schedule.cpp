@@ -99,7 +99,14 @@ void execute(Warp& warp, u64 until) {
     const Instruction& instruction = code[warp.pc++];
     ++warp.executed;
     const u32 mask = warp.active & (warp.predicate(instruction.guard) ^ instruction.guard_flip);
-    if (!mask) continue;
+    if (!mask) {
+      if constexpr (observed) {
+        for (Observer* observer : warp.block->launch->observers) {
+          observer->skipped(warp, instruction);
+        }
+      }
+      continue;
+    }
     warp.mask = mask;
     warp.lanes_executed += static_cast<u64>(std::popcount(mask));
     if constexpr (observed) {

@@ -40,6 +40,23 @@ TEST(SplitDeathTest, ACopyHasTheMutantAndTheOriginalHasNot) {
   EXPECT_EXIT(std::_Exit(try_mutants()), ::testing::ExitedWithCode(0), "");
 }
 
+/// Exit 0 if the list of what was executed is right.
+int list_executed() {
+  const std::string path = ::testing::TempDir() + "coverage" + std::to_string(getpid());
+  setenv("EMULATOR_COVERAGE", path.c_str(), 1);
+  const Buffer<u32> out(std::vector<u32>(1));
+  const std::string body = std::string("bra OVER;\nst.global.u32 [%rd0], 1;\nOVER:\n") + kBody;
+  execute(kernel_of(body, 1), {out.address()}, {}, {{1, 1, 1}, {1, 1, 1}, 0});
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  return text.find("\"executed\": \"011111\"") != std::string::npos ? 0 : 1;
+}
+
+TEST(SplitDeathTest, AGuardThatLetsNoLaneThroughIsReached) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(std::_Exit(list_executed()), ::testing::ExitedWithCode(0), "");
+}
+
 TEST(SplitDeathTest, WithoutTheFileNothingForks) { EXPECT_EQ(split("test"), nullptr); }
 
 }  // namespace
