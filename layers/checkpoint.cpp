@@ -45,6 +45,8 @@ void Model::keep_choices(const Json& compile) {
     };
     differences.push_back(std::string(what) + " was " + text(then) + ", now it is " + text(now));
   };
+  compare("the device", compile["device"], state_->options.device);
+  compare("the precision", compile["precision"], state_->options.precision);
   compare("the number of threads", compile["threads"], threads());
   compare("the rule that forces kernels", compile["kernels"], kernels::forced());
   compare("the processor", compile["processor"], processor(state_->device));

@@ -1,4 +1,5 @@
 // Model files: weights, and the graph as JSON, in one safetensors file.
+#include <striate/core/device.h>
 #include <striate/core/safetensors.h>
 #include <striate/layers/model.h>
 #include <striate/version.h>
@@ -52,6 +53,16 @@ std::map<std::string, std::shared_ptr<Variable>> by_path(
   std::map<std::string, std::shared_ptr<Variable>> map;
   for (const auto& variable : variables) map[variable->path] = variable;
   return map;
+}
+
+/// Return the device of a file, or the CPU where there is no such device.
+std::string present_device(const std::string& name) {
+  try {
+    device_from_name(name);
+    return name;
+  } catch (const DeviceError&) {
+    return "cpu";
+  }
 }
 
 }  // namespace
@@ -220,7 +231,7 @@ void Model::read_compile(const Json& compile, const SafetensorsFile& file) {
   for (const Json& weight : compile["loss_weights"].items())
     options.loss_weights.push_back(weight.as_number());
   options.optimizer = Optimizer::make(compile["optimizer"]);
-  options.device = compile["device"].as_string();
+  options.device = present_device(compile["device"].as_string());
   options.exact = compile["exact"].as_bool();
   options.same_for_threads = compile["same_for_threads"].as_bool();
   options.check_numerics = compile["check_numerics"].as_bool();
@@ -230,7 +241,8 @@ void Model::read_compile(const Json& compile, const SafetensorsFile& file) {
   for (const std::string& name : file.names())
     if (name.rfind("optimizer/", 0) == 0)
       options.optimizer->restore(name.substr(10), known, file.read(name));
-  if (compile.has("precision")) options.precision = compile["precision"].as_string();
+  const bool on_cpu = device_from_name(options.device).type == DeviceType::kCpu;
+  if (compile.has("precision") && !on_cpu) options.precision = compile["precision"].as_string();
   const int64_t step = compile["step"].as_integer();
   this->compile(std::move(options));
   state_->step = step;

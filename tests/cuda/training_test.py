@@ -89,6 +89,38 @@ def test_weights_and_predictions_agree_with_the_cpu(pictures, tmp_path):
     np.testing.assert_allclose(loaded.predict(pictures[0][:8]), there, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_checkpoint_goes_on_where_there_is_no_cuda(tmp_path, precision):
+    st.seed(3)
+    model = st.Sequential([st.Input((6, 6, 8)), st.Conv2D(8, 3), st.Flatten(), st.Dense(3)])
+    loss = "sparse_categorical_crossentropy"
+    model.compile("adam", loss, device="cuda", precision=precision)
+    x, y = np.ones((4, 6, 6, 8), "float32"), np.zeros(4, "int64")
+    model.train_step()(x, y)
+    model.save(tmp_path / "cuda.safetensors", checkpoint=True)
+    code = (
+        "import sys, warnings, numpy as np, striate as st\n"
+        "with warnings.catch_warnings(record=True) as said:\n"
+        "    warnings.simplefilter('always')\n"
+        "    model = st.load(sys.argv[1])\n"
+        "print(*(str(w.message) for w in said), sep='; ')\n"
+        "x = np.ones((4, 6, 6, 8), 'float32')\n"
+        "print(*model.predict(x)[0]); model.train_step()(x, np.zeros(4, 'int64'))"
+    )
+    file = str(tmp_path / "cuda.safetensors")
+    done = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True,
+                          env={**os.environ, "STRIATE_CUDART": "/nonexistent"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    warned, predicted = done.stdout.splitlines()
+    assert "the device was 'cuda', now it is 'cpu'" in warned
+    assert ("the precision was 'bfloat16', now it is 'float32'" in warned) == (
+        precision == "bfloat16"
+    )
+    wanted = model.predict(x)[0]
+    tolerance = 1e-5 if precision == "float32" else 2e-2 * np.abs(wanted).max()
+    np.testing.assert_allclose([float(v) for v in predicted.split()], wanted, atol=tolerance)
+
+
 def test_a_file_of_the_cpu_goes_on_here(pictures, tmp_path):
     losses(lenet("cpu"), pictures, 1)
     model = lenet("cpu")
