@@ -150,6 +150,26 @@ def test_program_places_gradients_in_one_region():
     assert first == ["second", "second", "first", "first"]
 
 
+@pytest.mark.parametrize("name, batch", [("lenet", 64), ("alexnet", 16), ("vgg16", 2)])
+def test_dense_weights_have_one_layout_in_a_step(name, batch):
+    """Forward, both gradients and the update take them as they lie: none is copied."""
+    model = getattr(st.zoo, name)()
+    model.compile(st.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
+    rows = model.explain(batch, purpose="train")
+    dense = [
+        str(list(w.shape)) for w in model.weights if w.path.endswith("kernel") and len(w.shape) == 2
+    ]
+    assert len(dense) == 3
+    lie = {shape: set() for shape in dense}
+    for row in rows:
+        for value in row["values"]:
+            shape, _, layout = value.rpartition(" ")
+            if shape in lie:
+                lie[shape].add(layout)
+                assert row["operation"] != "reorder", row
+    assert all(len(layouts) == 1 for layouts in lie.values()), lie
+
+
 def test_a_registered_function_does_not_disturb_the_end_of_the_process():
     code = "import striate as st; st.register('late')(lambda targets, output: output)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -54,6 +54,18 @@ def test_metrics_are_of_the_whole_batch():
     assert seen[0]["loss"] == pytest.approx(seen[1]["loss"], rel=1e-5)
 
 
+def test_lenet_waits_at_two_places_of_a_step():
+    model = st.zoo.lenet()
+    model.compile(st.SGD(0.1), "sparse_categorical_crossentropy")
+    rows = model.explain(64, purpose="train")
+    # Every kernel up to the gradients has one thread's half of the batch; then comes the update.
+    images = [row for row in rows if row["operation"].startswith(("conv2d", "max_pool2d"))]
+    assert len(images) == 9
+    for row in images:
+        assert row["values"][0].startswith("[32,"), row
+    assert rows[-1]["operation"] == "sgd"
+
+
 def test_what_mixes_rows_runs_whole():
     model = compiled(small(norm=False))
     assert rows_of(model, 24) == 12
