@@ -21,6 +21,7 @@ from environment import (
     build_cuda,
     compile_targets,
     configure,
+    cuda_compiler,
     environment,
     fetch_googletest,
     run,
@@ -162,6 +163,28 @@ def wheel() -> None:
     run(["cmake", "--build", outside])
 
 
+def other_capability(number: int) -> Count:
+    """Build the plug-in for one architecture and run its kernels on an emulator of it."""
+    folder = BUILD / f"cuda-{number}"
+    nvcc = cuda_compiler()
+    with stage(f"compiling the CUDA plug-in for compute capability {number / 10}"):
+        configure(folder, "-DSTRIATE_CUDA=on", "-DSTRIATE_EMULATOR=ON", "-DSTRIATE_PYTHON=OFF",
+                  "-DSTRIATE_TESTS=ON", f"-DSTRIATE_CUDA_ARCHITECTURES={number}",
+                  f"-DCMAKE_CUDA_COMPILER={nvcc}")  # fmt: skip
+        compile_targets(folder, "striate_cuda", "emulator_runtime", "striate_tests")
+    runtime = folder / "emulator" / EMULATOR.name
+    os.environ.update(STRIATE_CUDART=str(runtime), STRIATE_TEST_DEVICE="cuda",
+                      EMULATOR_CHECKS="full", EMULATOR_CAPABILITY=str(number / 10))  # fmt: skip
+    try:
+        with stage(f"running its kernels on compute capability {number / 10}"):
+            return run_reported([folder / "bin" / "striate_tests", "--gtest_brief=1"],
+                                f"cuda-{number}.xml", "--gtest_output=xml:", False)  # fmt: skip
+    finally:
+        for name in ("STRIATE_CUDART", "STRIATE_TEST_DEVICE", "EMULATOR_CHECKS",
+                     "EMULATOR_CAPABILITY"):  # fmt: skip
+            os.environ.pop(name, None)
+
+
 def cuda(long: bool) -> Count:
     """CUDA kernels, executed and checked by the emulator; --long: other compute capabilities too"""
     fetch_googletest()
@@ -192,6 +215,8 @@ def cuda(long: bool) -> Count:
         for name in ("STRIATE_CUDART", "STRIATE_TEST_DEVICE", "EMULATOR_CHECKS",
                      "EMULATOR_COVERAGE"):  # fmt: skip
             os.environ.pop(name, None)
+    for number in (75, 90) if long else ():
+        count.add(other_capability(number))
     return count
 
 
