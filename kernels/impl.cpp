@@ -5,6 +5,7 @@
 #include <striate/kernels/impl.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -121,6 +122,28 @@ double reorder_seconds(const Problem& problem, const Prepared& prepared) {
     seconds += bytes / (bytes < kCached ? 24e9 : 8e9);
   }
   return seconds;
+}
+
+/// Return the estimate of an entry, and of the next best of our own or a guest's, copies included.
+std::string estimates(const Choice& choice, const std::vector<double>& seconds) {
+  const auto milliseconds = [](double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g ms", value * 1e3);
+    return std::string(text);
+  };
+  std::string own;
+  size_t next = seconds.size();
+  for (size_t i = 0; i < seconds.size(); ++i) {
+    const Candidate& candidate = choice.candidates[i];
+    if (candidate.entry == choice.entry)
+      own = milliseconds(seconds[i]);
+    else if (candidate.reason.empty() && candidate.entry->name != "reference" &&
+             (next == seconds.size() || seconds[i] < seconds[next]))
+      next = i;
+  }
+  if (next == seconds.size()) return "";
+  return " (" + own + ", " + choice.candidates[next].entry->name + " " +
+         milliseconds(seconds[next]) + ")";
 }
 
 std::string describe(const Problem& problem) {
@@ -263,7 +286,9 @@ Choice choose(const Problem& problem) {
   // Estimates do not know of copies between layouts. A later entry is prepared too while its
   // estimate is below the time of the best one so far, copies included.
   double best = std::numeric_limits<double>::infinity();
+  std::vector<double> all;  // with the copies of those that are prepared
   for (Candidate& candidate : choice.candidates) {
+    all.push_back(candidate.estimate_seconds);
     if (is_forced && candidate.entry->name != wanted) continue;
     if (is_forced && !candidate.reason.empty())
       throw KernelError("the forced entry '" + wanted + "' declines: " + candidate.reason,
@@ -275,6 +300,7 @@ Choice choose(const Problem& problem) {
       const double seconds = candidate.entry->name == preferred
                                  ? 0
                                  : candidate.estimate_seconds + reorder_seconds(problem, prepared);
+      all.back() = std::max(all.back(), seconds);
       if (seconds >= best) continue;
       best = seconds;
       choice.prepared = std::move(prepared);
@@ -287,8 +313,9 @@ Choice choose(const Problem& problem) {
   if (choice.entry) {
     choice.why = is_forced                         ? "forced by '" + rules + "'"
                  : choice.entry->name == preferred ? problem.preferred.why
-                 : choice.candidates.size() == 1   ? "the only entry"
-                                                   : "lowest estimate of those that accept";
+                 : choice.candidates.size() == 1
+                     ? "the only entry"
+                     : "lowest estimate of those that accept" + estimates(choice, all);
     if (choice.prepared.inputs.empty()) choice.prepared.inputs.resize(problem.inputs.size());
     if (choice.prepared.outputs.empty()) choice.prepared.outputs.resize(problem.outputs.size());
     return choice;

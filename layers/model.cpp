@@ -49,7 +49,7 @@ std::string key_of(const std::string& purpose, const std::vector<Type>& x,
 /// Return into how many slices a training step is divided that run side by side: a small network
 /// would spend much of its step waiting at the end of each kernel. Others run whole: slices one
 /// after another that stay in the caches save nothing, since kernels take few images at a time
-/// themselves (CPU ms of a small CNN's step of 256 pictures, 1, 2, 4, 8 slices: 211, 213, 212, 210).
+/// themselves (a small CNN's step of 256 pictures in 1, 2, 4 and 8: 211, 213, 212 and 210 ms).
 int slices_of(const ProgramOptions& how, const Shape& x, const std::vector<Value>& means) {
   constexpr double kSmall = 1e8;      // multiply-adds of a forward pass
   constexpr int64_t kFewestRows = 8;  // of a slice

@@ -41,6 +41,11 @@ std::vector<Conv2dSizes> small_extents() {
       all.push_back({n, size, size, 40, 16, 1, 1, Padding(), 1, Activation::kTanh, true, true});
       all.push_back({n, size, size, 9, 33, {3, 2}, {2, 1}, 2, {2, 1}, Activation::kRelu6});
     }
+  for (int64_t size : {1, 2, 4}) {  // packed over the batch, whole and in chunks
+    all.push_back({8, size, size, 40, 70});
+    all.push_back({37, size, size, 70, 50, 3, 2, 1});
+    all.push_back({9, size, size, 70, 50, {2, 3}, 1, 2, {1, 2}});
+  }
   all.push_back({20, 4, 4, 400, 24});  // few images at a time, long sums in pieces
   all.push_back({2, 1, 1, 12, 20, 3, 1, 2, 1, Activation::kRelu, true, true});
   return all;
@@ -108,8 +113,10 @@ TEST(Direct, ServesTheSmallestExtents) {
 
 /// NaN and infinities are where the reference has them, and the padding of blocks stays zero.
 TEST(Direct, KeepsNonFiniteValuesInPlace) {
-  for (int64_t c : {3, 12})
-    for (const Case& problem : all_directions(dense_case({1, 7, 7, c, 10}))) {
+  for (const Conv2dSizes& s :
+       {Conv2dSizes{1, 7, 7, 3, 10}, Conv2dSizes{1, 7, 7, 12, 10}, Conv2dSizes{9, 4, 4, 40, 70}})
+    for (const Case& problem : all_directions(dense_case(s))) {
+      const int64_t c = s.c;
       std::vector<Values> inputs = draw_inputs(problem);
       inputs[0][static_cast<size_t>(10 * c)] = INFINITY;
       inputs[0][static_cast<size_t>(30 * c + 1)] = std::nan("");

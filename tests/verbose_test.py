@@ -56,5 +56,7 @@ def test_each_choice_with_its_refusals():
     convolutions = [line for line in choices if line.startswith("striate:   conv2d of conv2d: ")]
     assert len(convolutions) == 3
     for line in convolutions:
-        assert re.search(r": \w+( \(.+\))?, lowest estimate of those that accept", line)
+        reason = r"lowest estimate of those that accept \((\S+) ms, \w+ (\S+) ms\)"
+        found = re.search(r": \w+( \(.+\))?, " + reason, line)
+        assert 0 < float(found[2]) <= float(found[3])
         assert "; depthwise takes one input and one output channel a group" in line
