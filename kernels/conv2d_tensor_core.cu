@@ -1,11 +1,12 @@
-// Convolution of float16 and bfloat16 images as an implicit product on tensor cores.
+// Convolution of float16, bfloat16 and, as TF32, float32 images as an implicit product on tensor
+// cores.
 //
 //   y[m, k] = act(b[k] + residual[m, k] + sum over d of x_under(m, d) * w[k, d])
 //
 // m counts the positions (n, p, q), d the taps and channels (r, s, c), as in
 // conv2d_implicit_gemm.cu; sums are float32. Channels and filters of a group are multiples of 8, so
-// that 16 bytes are always under one tap. Where channels are a multiple of 32, a whole step is, and
-// its tap is worked out once for all threads (`whole`).
+// that 16 bytes are always under one tap. Where channels are a multiple of a step's depth, the
+// whole step is, and its tap is worked out once for all threads (`whole`).
 #include <striate/kernels/conv2d_sizes.h>
 
 #include <striate/kernels/conv2d_gather_host.cuh>
@@ -64,7 +65,7 @@ void run(const Conv2dShape& s, const Conv2dOptions& options, const GemmPlan& pla
   p.to.any_activation = {options.activation, options.negative_slope};
   p.gather = gather_of(s), p.window = positions_of(s);
   p.group_channels = static_cast<int>(s.C / s.groups);
-  p.digits = {32, static_cast<int>(s.S), p.group_channels};
+  p.digits = {LargeTensorTile<T>::kDepth, static_cast<int>(s.S), p.group_channels};
   p.positions = s.N * s.P * s.Q, p.filters = s.K;
   p.group_filters = static_cast<int>(s.K / s.groups);
   p.column_tiles = static_cast<int>(plan.column_tiles);
@@ -74,9 +75,9 @@ void run(const Conv2dShape& s, const Conv2dOptions& options, const GemmPlan& pla
   p.to.slice_pitch = p.positions * s.K;
   if (plan.workspace > 0) p.to.slices = static_cast<float*>(a.workspace);
   const char* name = "conv2d tensor_core";
-  using Large = LargeTensorTile;
-  using Small = SmallTensorTile;
-  const bool whole = p.group_channels % 32 == 0;
+  using Large = LargeTensorTile<T>;
+  using Small = SmallTensorTile<T>;
+  const bool whole = p.group_channels % Large::kDepth == 0;
   if (plan.tile == GemmTile::kTensorLarge)
     launch(name,
            whole ? conv2d_tensor_core_kernel<T, Large, true>
@@ -106,7 +107,7 @@ Prepared prepare(const Problem& problem) {
         const void* inputs[] = {a.inputs[0], a.inputs[1], has_bias ? a.inputs[2] : nullptr,
                                 has_residual ? a.inputs[3] : nullptr};
         const Arguments all = {inputs, a.outputs, a.workspace, a.stream};
-        with_16_bits(dtype, [&](auto zero) { run<decltype(zero)>(s, options, plan, all); });
+        with_type(dtype, [&](auto zero) { run<decltype(zero)>(s, options, plan, all); });
       },
       plan);
 }

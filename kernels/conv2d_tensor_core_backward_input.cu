@@ -1,4 +1,5 @@
-// The gradient of a convolution's input for float16 and bfloat16, on tensor cores.
+// The gradient of a convolution's input on tensor cores, for float16, bfloat16 and, as TF32,
+// float32.
 //
 //   dx[m, c] = sum over d of dy_under(m, d) * w[d, c]      [times an activation's derivative]
 //
@@ -81,9 +82,9 @@ void run(const Conv2dShape& s, const Gate& gate, const GemmPlan& plan, const Arg
   p.to.slice_pitch = s.N * s.H * s.W * s.C;
   if (plan.workspace > 0) p.to.slices = static_cast<float*>(a.workspace);
   const char* name = "conv2d_backward_input tensor_core";
-  using Large = LargeTensorTile;
-  using Small = SmallTensorTile;
-  const bool whole = p.grid.group_filters % 32 == 0;
+  using Large = LargeTensorTile<T>;
+  using Small = SmallTensorTile<T>;
+  const bool whole = p.grid.group_filters % Large::kDepth == 0;
   if (plan.tile == GemmTile::kTensorLarge)
     launch(name,
            whole ? conv2d_tensor_core_backward_input_kernel<T, Large, true>
@@ -104,7 +105,7 @@ Prepared prepare(const Problem& problem) {
   return prepared_with_other(
       problem, "implicit_gemm",
       [=, gate = problem.gate, dtype = problem.inputs[0].dtype](const Arguments& a) {
-        with_16_bits(dtype, [&](auto zero) { run<decltype(zero)>(s, gate, plan, a); });
+        with_type(dtype, [&](auto zero) { run<decltype(zero)>(s, gate, plan, a); });
       },
       plan);
 }

@@ -1,4 +1,5 @@
-// The gradients of a convolution's filters and bias for float16 and bfloat16, on tensor cores.
+// The gradients of a convolution's filters and bias on tensor cores, for float16, bfloat16 and, as
+// TF32, float32.
 //
 //   dw[k, d] = sum over m of dy[m, k] * x_under(m, d)        db[k] = sum over m of dy[m, k]
 //
@@ -48,6 +49,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
                                            depth);
   TensorGatherColumns<T, Tile> right(p.gather, p.digits, p.window, p.x + group * p.taps.z, p.taps,
                                      column, begin, depth);
+  right.store_ones(shared_address(memory) + Tile::kLeftBytes);
   const auto sums =
       multiply_tensors<T, Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, memory);
   store_tensors<T, Tile>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y),
@@ -80,7 +82,7 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlan& plan, const Argume
     launch("conv2d_backward_weight tensor_core", conv2d_tensor_core_backward_weight_kernel<T, Tile>,
            tensor_grid<Tile>(plan), a.stream, p);
   };
-  plan.tile == GemmTile::kTensorLarge ? start(LargeTensorTile()) : start(SmallTensorTile());
+  plan.tile == GemmTile::kTensorLarge ? start(LargeTensorTile<T>()) : start(SmallTensorTile<T>());
   if (plan.workspace > 0)
     sum_weight_slices<T>("conv2d_backward_weight tensor_core, sum of slices",
                          {p.to.slices, plan.slices, s.K, columns_of(s, false), p.columns, p.to.y,
@@ -100,7 +102,7 @@ Prepared prepare(const Problem& problem) {
   return prepared_with_other(
       problem, "implicit_gemm",
       [=, dtype = problem.inputs[0].dtype](const Arguments& a) {
-        with_16_bits(dtype, [&](auto zero) { run<decltype(zero)>(s, has_bias, plan, a); });
+        with_type(dtype, [&](auto zero) { run<decltype(zero)>(s, has_bias, plan, a); });
       },
       plan);
 }

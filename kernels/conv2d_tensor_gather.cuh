@@ -1,4 +1,4 @@
-// The operands of a convolution, gathered in chunks of eight channels for tensor cores: as in
+// The operands of a convolution, gathered in chunks of 16 bytes for tensor cores: as in
 // conv2d_gather.cuh, by asynchronous copies that write zeros for what lies outside the picture.
 //
 // `whole`: the channels of a tap are a multiple of a step's depth, so all threads are under one tap
@@ -10,10 +10,10 @@
 
 namespace striate::cuda {
 
-/// The bits of 1 in a 16-bit type.
+/// The bits of 1 in a type.
 template <class T>
 __device__ constexpr uint32_t bits_of_one() {
-  return std::is_same_v<T, __half> ? 0x3C00 : 0x3F80;
+  return std::is_same_v<T, float> ? 0x3F800000 : std::is_same_v<T, __half> ? 0x3C00 : 0x3F80;
 }
 
 /// Rows of a tile: the pixels under the taps at consecutive positions.
@@ -140,18 +140,27 @@ struct TensorGatherColumns : DepthOutside<Tile, Tile::kColumns> {
     if (r >= taps.x) h0 = kFarOutside;
   }
 
+  /// Store the ones to all stages, where they stay: behind the end of the depth the other operand
+  /// is zero.
+  __device__ void store_ones(uint32_t shared) const {
+    if (!ones) return;
+#pragma unroll
+    for (int stage = 0; stage < Tile::kStages; ++stage)
+#pragma unroll
+      for (int i = 0; i < Shared::kLoads; ++i)
+        store_16(shared + stage * Tile::kStageBytes + Shared::to(i), bits_of_one<T>());
+  }
+
   __device__ void load(uint32_t shared) {
 #pragma unroll
     for (int i = 0; i < Shared::kLoads; ++i) {
       const int h = position.middle * g.mul_h, w = position.inner * g.mul_w;
-      const bool valid = depth_left > i * Shared::kPass;
-      if (ones)
-        store_16(shared + Shared::to(i), valid ? bits_of_one<T>() : 0);
-      else
+      if (!ones)
         copy_16_async(
             shared + Shared::to(i),
             from + position.outer * g.image_pitch + (h * g.row_pitch + w * g.column_pitch),
-            valid && static_cast<unsigned>(h0 + h) < static_cast<unsigned>(g.height) &&
+            depth_left > i * Shared::kPass &&
+                static_cast<unsigned>(h0 + h) < static_cast<unsigned>(g.height) &&
                 static_cast<unsigned>(w0 + w) < static_cast<unsigned>(g.width));
       position.advance(digits);
     }

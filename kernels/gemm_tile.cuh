@@ -45,9 +45,9 @@ struct Tile {
   }
 };
 
-/// The elements of one load: one, or four side by side.
+/// The elements of one load: one, or some side by side. No instruction takes more than 16 bytes.
 template <class T, int width>
-struct alignas(width * sizeof(T)) Elements {
+struct alignas(width * sizeof(T) < 16 ? width * sizeof(T) : 16) Elements {
   T at[width];
 };
 

@@ -1,4 +1,4 @@
-// Products of float16 and bfloat16 matrices on tensor cores.
+// Products of float16, bfloat16 and, as TF32, float32 matrices on tensor cores.
 //
 //   y[m,n] = act(bias[n] + sum over k of A[m,k] * B[k,n])     A = a or a^T, B = b or b^T
 //
@@ -74,7 +74,7 @@ void run(const MatmulShape& shape, const Rules& rules, const GemmPlan& plan, con
                                               : matmul_tensor_core_kernel<T, Tile, false, false>;
     launch("matmul tensor_core", kernel, tensor_grid<Tile>(plan), a.stream, p);
   };
-  plan.tile == GemmTile::kTensorLarge ? start(LargeTensorTile()) : start(SmallTensorTile());
+  plan.tile == GemmTile::kTensorLarge ? start(LargeTensorTile<T>()) : start(SmallTensorTile<T>());
   if (plan.workspace > 0)
     sum_slices<T>("matmul tensor_core, sum of slices", p.to,
                   {plan.slices, shape.N, options.activation, options.negative_slope, rules.gate},
@@ -90,7 +90,7 @@ Prepared prepare(const Problem& problem) {
   return prepared_with_other(
       problem, "tiled",
       [=, dtype = problem.inputs[0].dtype](const Arguments& a) {
-        with_16_bits(dtype, [&](auto zero) { run<decltype(zero)>(s, rules, plan, a); });
+        with_type(dtype, [&](auto zero) { run<decltype(zero)>(s, rules, plan, a); });
       },
       plan);
 }

@@ -46,6 +46,13 @@ __device__ void wait_for_copies() {
   STRIATE_PTX("cp.async.wait_group %0;" ::"n"(groups) : "memory");
 }
 
+/// Read 32 bits of shared memory.
+__device__ inline uint32_t read_word(uint32_t shared) {
+  uint32_t word = 0;
+  STRIATE_PTX("ld.shared.b32 %0, [%1];" : "=r"(word) : "r"(shared) : "memory");
+  return word;
+}
+
 /// Read four 8 x 8 matrices of 16-bit elements; lanes 8i to 8i + 7 give the rows of matrix i.
 __device__ inline void read_matrices(uint32_t (&to)[4], uint32_t shared) {
   STRIATE_PTX("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -62,13 +69,20 @@ __device__ inline void read_matrices_transposed(uint32_t (&to)[4], uint32_t shar
               : "memory");
 }
 
-/// sum[16, 8] += a[16, 16] * b[16, 8] by a warp, in float32.
+/// sum[16, 8] += a[16, k] * b[k, 8] by a warp, in float32; k is 16, and 8 for float32 factors,
+/// whose last 13 bits do not count (TF32).
 template <class T>
 __device__ void multiply_matrices(float (&sum)[4], const uint32_t (&a)[4], uint32_t b0,
                                   uint32_t b1) {
   if constexpr (std::is_same_v<T, __half>)
     STRIATE_PTX(
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  else if constexpr (std::is_same_v<T, float>)
+    STRIATE_PTX(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
         "{%8, %9}, {%0, %1, %2, %3};"
         : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));

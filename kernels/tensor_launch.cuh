@@ -25,13 +25,6 @@ inline kernels::GemmPlan plan_tensors(const kernels::GemmSize& size, bool throug
   return kernels::plan_gemm(size, choice);
 }
 
-/// Call `run(T())` with the 16-bit type of `dtype`.
-template <class Run>
-void with_16_bits(DType dtype, Run run) {
-  if (dtype == DType::kF16) return run(__half());
-  run(__nv_bfloat16());
-}
-
 /// Return the grid of a plan for a tensor tile's type.
 template <class Tile>
 Grid tensor_grid(const kernels::GemmPlan& plan) {

@@ -1,13 +1,16 @@
-// Products of 16-bit matrices by tiles on tensor cores: the main loop of convolution and matmul.
+// Products of matrices by tiles on tensor cores: the main loop of convolution and matmul. Elements
+// have 16 bits, or 32 of which the multipliers read 19 (TF32).
 //
 //   sum[m,n] = sum over d of left[m,d] * right[d,n], in float32
 //
-// A block computes a tile of sums in steps of 32 along the depth. Steps travel to shared memory by
-// asynchronous copies of 16 bytes, some steps ahead of the one that is multiplied, with one barrier
-// for each. An operand lies in shared memory as in global memory, with the depth inside (rows of
-// 32) or outside; reading its matrices transposes where needed. The 16-byte chunks of neighbouring
-// rows are exchanged by an exclusive or, so that neither copies nor reads of eight rows at a chunk
-// meet in a bank: chunk ^ (row / 2 % 4) in rows of 64 bytes, chunk ^ (row % 8) in longer ones.
+// A block computes a tile of sums in steps of 64 bytes along the depth. Steps travel to shared
+// memory by asynchronous copies of 16 bytes, some steps ahead of the one that is multiplied, with
+// one barrier for each. An operand lies in shared memory as in global memory, with the depth inside
+// (rows of 64 bytes) or outside; reading its matrices transposes where needed. The 16-byte chunks
+// of neighbouring rows are exchanged by an exclusive or, so that neither copies nor reads of eight
+// rows at a chunk meet in a bank: chunk ^ (row / 2 % 4) in rows of 64 bytes, chunk ^ (row % 8) in
+// longer ones. Reading transposes elements of 16 bits only: those of 32 with the depth outside are
+// read one by one, from rows that lie 8 banks on from each other.
 //
 // Method: multi-stage pipelines and permuted shared memory, as CUTLASS' documentation describes
 // them ("Efficient GEMM in CUDA"; Kerr, GTC 2020, "Developing CUDA kernels to push tensor cores to
@@ -20,13 +23,17 @@
 
 namespace striate::cuda {
 
-template <int rows, int columns, int warp_rows, int warp_columns, int stages>
+/// A tile for elements of so many bytes.
+template <int rows, int columns, int warp_rows, int warp_columns, int stages, int bytes>
 struct TensorTile {
-  static constexpr int kRows = rows, kColumns = columns, kDepth = 32, kStages = stages;
+  static constexpr int kRows = rows, kColumns = columns, kStages = stages, kElement = bytes;
+  static constexpr int kDepth = 64 / bytes, kChunk = 16 / bytes;  // kChunk: elements of a copy
+  static constexpr int kPadding = bytes == 4 ? 32 : 0;  // of rows with the depth outside, in bytes
   static constexpr int kWarpRows = warp_rows, kWarpColumns = warp_columns;
   static constexpr int kWarpsAcross = columns / warp_columns;
   static constexpr int kThreads = rows / warp_rows * kWarpsAcross * 32;
-  static constexpr int kLeftBytes = rows * kDepth * 2, kRightBytes = columns * kDepth * 2;
+  static constexpr int kLeftBytes = (rows * bytes + kPadding) * kDepth;
+  static constexpr int kRightBytes = (columns * bytes + kPadding) * kDepth;
   static constexpr int kStageBytes = kLeftBytes + kRightBytes;
   static constexpr int kPassRows = 64, kPassPitch = columns + 8;  // of the sums, on their way out
   static constexpr int kPassBytes = kPassRows * kPassPitch * 4;
@@ -43,23 +50,24 @@ struct TensorTile {
   }
 };
 
-using LargeTensorTile = TensorTile<128, 128, 64, 32, 3>;
-using SmallTensorTile = TensorTile<64, 64, 32, 32, 4>;
+template <class T>
+using LargeTensorTile = TensorTile<128, 128, 64, 32, 3, sizeof(T)>;
+template <class T>
+using SmallTensorTile = TensorTile<64, 64, 32, 32, 4, sizeof(T)>;
 
-/// The places of an operand [rows, 32] in shared memory: 64 bytes a row.
+/// The places of an operand [rows, depth of a step] in shared memory: 64 bytes a row.
 template <class Tile, int rows>
 struct DepthInside {
   static constexpr int kPass = Tile::kThreads / 4;  // rows that all threads copy at once
   static constexpr int kLoads = rows / kPass;
-  static constexpr bool kTransposed = false;
 
   __device__ static int row(int load) { return static_cast<int>(threadIdx.x) / 4 + load * kPass; }
-  __device__ static int depth(int = 0) { return static_cast<int>(threadIdx.x) % 4 * 8; }
+  __device__ static int depth(int = 0) { return static_cast<int>(threadIdx.x) % 4 * Tile::kChunk; }
   __device__ static uint32_t place(int row, int chunk) {
     return static_cast<uint32_t>(row * 64 + ((chunk ^ (row / 2 % 4)) * 16));
   }
   __device__ static uint32_t to(int load) {
-    return place(row(0), depth() / 8) + static_cast<uint32_t>(load * kPass * 64);
+    return place(row(0), depth() / Tile::kChunk) + static_cast<uint32_t>(load * kPass * 64);
   }
   /// Where lane reads its part of 16 rows from `first` on, as the left or the right operand.
   __device__ static uint32_t left(int first, int lane) {
@@ -68,19 +76,21 @@ struct DepthInside {
   __device__ static uint32_t right(int first, int lane) {
     return place(first + lane % 8 + lane / 16 * 8, lane / 8 % 2);
   }
-  /// The same for the fragment `i` further on by 16 rows and `k` by a depth of 16.
+  /// The same for the fragment `i` further on by 16 rows and `k` by a product's depth, two chunks.
   __device__ static uint32_t move(uint32_t at, int i, int k) {
     return (at ^ static_cast<uint32_t>(k * 32)) + static_cast<uint32_t>(i * 16 * 64);
   }
+  /// Read a fragment: four matrices of eight rows and a chunk.
+  __device__ static void read_left(uint32_t (&to)[4], uint32_t at) { read_matrices(to, at); }
+  __device__ static void read_right(uint32_t (&to)[4], uint32_t at) { read_matrices(to, at); }
 };
 
-/// The places of an operand [32, columns] in shared memory.
-template <class Tile, int columns>
+/// The places of an operand [depth of a step, columns] of 16-bit elements in shared memory.
+template <class Tile, int columns, int element = Tile::kElement>
 struct DepthOutside {
   static constexpr int kChunks = columns / 8, kPitch = columns * 2;
   static constexpr int kPass = Tile::kThreads / kChunks;  // depths that all threads copy at once
   static constexpr int kLoads = Tile::kDepth / kPass;
-  static constexpr bool kTransposed = true;
 
   __device__ static int column() { return static_cast<int>(threadIdx.x) % kChunks * 8; }
   __device__ static int depth(int load) {
@@ -101,6 +111,43 @@ struct DepthOutside {
   /// Fragments are two chunks apart: the exclusive or with the row's number stays.
   __device__ static uint32_t move(uint32_t at, int i, int k) {
     return (at ^ static_cast<uint32_t>(i * 32)) + static_cast<uint32_t>(k * 16 * kPitch);
+  }
+  __device__ static void read_left(uint32_t (&to)[4], uint32_t at) {
+    read_matrices_transposed(to, at);
+  }
+  __device__ static void read_right(uint32_t (&to)[4], uint32_t at) {
+    read_matrices_transposed(to, at);
+  }
+};
+
+/// The same of 32-bit elements. A lane's elements of a fragment are 4 depths and 8 columns apart.
+template <class Tile, int columns>
+struct DepthOutside<Tile, columns, 4> {
+  static constexpr int kChunks = columns / 4, kPitch = columns * 4 + Tile::kPadding;
+  static constexpr int kPass = Tile::kThreads / kChunks;
+  static constexpr int kLoads = Tile::kDepth / kPass;
+
+  __device__ static int column() { return static_cast<int>(threadIdx.x) % kChunks * 4; }
+  __device__ static int depth(int load) {
+    return static_cast<int>(threadIdx.x) / kChunks + load * kPass;
+  }
+  __device__ static uint32_t to(int load) {
+    return static_cast<uint32_t>(depth(load) * kPitch + column() * 4);
+  }
+  __device__ static uint32_t left(int first, int lane) {
+    return static_cast<uint32_t>(lane % 4 * kPitch + (first + lane / 4) * 4);
+  }
+  __device__ static uint32_t right(int first, int lane) { return left(first, lane); }
+  __device__ static uint32_t move(uint32_t at, int i, int k) {
+    return at + static_cast<uint32_t>(i * 16 * 4 + k * 8 * kPitch);
+  }
+  __device__ static void read_left(uint32_t (&to)[4], uint32_t at) {
+    to[0] = read_word(at), to[1] = read_word(at + 32);
+    to[2] = read_word(at + 4 * kPitch), to[3] = read_word(at + 4 * kPitch + 32);
+  }
+  __device__ static void read_right(uint32_t (&to)[4], uint32_t at) {
+    to[0] = read_word(at), to[1] = read_word(at + 4 * kPitch);
+    to[2] = read_word(at + 32), to[3] = read_word(at + 4 * kPitch + 32);
   }
 };
 
@@ -168,7 +215,7 @@ __device__ TensorSums<Tile> multiply_tensors(Left& left, Right& right, int steps
   TensorSums<Tile> sums = {};
   const uint32_t shared = shared_address(memory);
   const uint32_t left_lane = Left::Shared::left(Tile::row(), Tile::lane());
-  const uint32_t right_lane = Right::Shared::right(Tile::column(), Tile::lane()) + Tile::kLeftBytes;
+  const uint32_t right_lane = Right::Shared::right(Tile::column(), Tile::lane());
 #pragma unroll
   for (int stage = 0; stage < Tile::kStages - 1; ++stage) {
     if (stage < steps) {
@@ -188,19 +235,15 @@ __device__ TensorSums<Tile> multiply_tensors(Left& left, Right& right, int steps
     }
     close_copies();  // in any case: the wait counts groups
 #pragma unroll
-    for (int k = 0; k < Tile::kDepth / 16; ++k) {
+    for (int k = 0; k < 2; ++k) {  // of two chunks each
       uint32_t a[kLefts][4], b[kRights][4];
 #pragma unroll
-      for (int i = 0; i < kLefts; ++i) {
-        const uint32_t at = shared + read + Left::Shared::move(left_lane, i, k);
-        Left::Shared::kTransposed ? read_matrices_transposed(a[i], at) : read_matrices(a[i], at);
-      }
+      for (int i = 0; i < kLefts; ++i)
+        Left::Shared::read_left(a[i], shared + read + Left::Shared::move(left_lane, i, k));
 #pragma unroll
-      for (int j = 0; j < kRights; ++j) {
-        const uint32_t at = shared + read + Tile::kLeftBytes +
-                            Right::Shared::move(right_lane - Tile::kLeftBytes, j, k);
-        Right::Shared::kTransposed ? read_matrices_transposed(b[j], at) : read_matrices(b[j], at);
-      }
+      for (int j = 0; j < kRights; ++j)
+        Right::Shared::read_right(
+            b[j], shared + read + Tile::kLeftBytes + Right::Shared::move(right_lane, j, k));
 #pragma unroll
       for (int i = 0; i < kLefts; ++i)
 #pragma unroll

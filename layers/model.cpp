@@ -224,8 +224,9 @@ void Model::compile(CompileOptions options) {
                      std::to_string(options.loss_weights.size()));
   if (options.precision != "float32" && device.type == DeviceType::kCpu)
     throw DTypeError("the CPU computes in float32", "precision '" + options.precision + "'");
-  if (options.precision != "float32" && options.precision != "bfloat16")
-    throw DTypeError("CUDA devices compute in float32 and bfloat16",
+  if (options.precision != "float32" && options.precision != "tf32" &&
+      options.precision != "bfloat16")
+    throw DTypeError("CUDA devices compute in float32, tf32 and bfloat16",
                      "precision '" + options.precision + "'");
   if (options.shards < 1) throw ShapeError("shards must be >= 1", std::to_string(options.shards));
   state_->options = std::move(options);
@@ -245,6 +246,7 @@ std::shared_ptr<Program> Model::build(const std::string& purpose, const std::vec
   how.training = purpose == "train";
   how.exact = options.exact;
   how.same_for_threads = options.same_for_threads;
+  how.tf32 = options.precision == "tf32";
   how.check_losses = purpose != "predict";
   how.check_numerics = options.check_numerics;
   how.shards = purpose == "predict" ? 1 : options.shards;

@@ -263,7 +263,7 @@ def test_vector_kernels_access_16_bytes(row):
 
 
 def test_tensor_cores_are_fed(row):
-    large = "TensorTile<128, 128, 64, 32, 3>"
+    large = "TensorTile<128, 128, 64, 32, 3, 2>"
     good = {**row, "kernel": f"conv2d_tensor_core_kernel<bf16, {large}, true>",
             "hmma_percent": 22.0, "loop": {"hmma": 32, "ldmatrix": 12},
             "global_loads": {"128": 9}, "global_stores": {"128": 8}}  # fmt: skip
@@ -274,7 +274,7 @@ def test_tensor_cores_are_fed(row):
          "at least 16 %"),
         ({"kernel": f"conv2d_tensor_core_backward_weight_kernel<f16, {large}>",
           "hmma_percent": 15.9}, "at least 16 %"),
-        ({"kernel": "matmul_tensor_core_kernel<f16, TensorTile<64, 64, 32, 32, 4>, true, false>",
+        ({"kernel": "matmul_tensor_core_kernel<f16, TensorTile<64, 64, 32, 32, 4, 2>, true, false>",
           "hmma_percent": 9.9}, "at least 10 %"),
         ({"loop": {"hmma": 16, "ldmatrix": 12}}, "1.33 mma for an ldmatrix"),
         ({"global_loads": {"128": 9, "16": 2}}, "only 128 wanted"),
@@ -285,9 +285,9 @@ def test_tensor_cores_are_fed(row):
 
 def test_dynamic_shared_memory_of_tensor_tiles():
     # Three steps of 16 KiB each, or four of 8, and the rows' places in the output.
-    large = "conv2d_tensor_core_kernel<bf16, TensorTile<128, 128, 64, 32, 3>, true>"
+    large = "conv2d_tensor_core_kernel<bf16, TensorTile<128, 128, 64, 32, 3, 2>, true>"
     assert kernel_rules.dynamic_shared(large) == 3 * 16384 + 1024
-    small = "matmul_tensor_core_kernel<f16, TensorTile<64, 64, 32, 32, 4>, true, false>"
+    small = "matmul_tensor_core_kernel<f16, TensorTile<64, 64, 32, 32, 4, 2>, true, false>"
     assert kernel_rules.dynamic_shared(small) == 4 * 8192 + 512
     assert kernel_rules.dynamic_shared("unary_kernel<float, 4>") == 0
 

@@ -374,6 +374,7 @@ Problem Case::problem() const {
   for (const Output& output : outputs) problem.outputs.push_back({output.shape, output.dtype, {}});
   problem.threads = threads();
   problem.exact = exact;
+  problem.tf32 = tf32;
   problem.path = path;
   problem.gate = gate;
   return problem;
@@ -473,8 +474,6 @@ double nmse(const Values& values, const Values& expected) {
 // 6. The table
 // -------------------------------------------------------------------------------------
 
-namespace {}  // namespace
-
 std::vector<EntryCount> run_table(const std::vector<Case>& table) {
   EXPECT_FALSE(table.empty()) << "an empty table tests nothing";
   const DeviceType device = device_under_test().type;
@@ -496,6 +495,7 @@ std::vector<EntryCount> run_table(const std::vector<Case>& table) {
         count.operation = c.operation, count.entry = entry->name;
         ++(try_entry({c, *entry, inputs, expected, count}) ? count.ran : count.declined);
         if (device != DeviceType::kCpu) try_halves(c, *entry, count);
+        if (device != DeviceType::kCpu) try_tf32({c, *entry, inputs, expected, count});
       }
     } catch (const Error& error) {
       ADD_FAILURE() << error.what() << " on " << c.describe();

@@ -15,7 +15,7 @@
 // 0xFF) before each call and have guard bytes around them; inputs must come back unchanged, the
 // padding of a blocked output must be zero. Floating outputs are compared by the normalised mean
 // square error sum (a-b)^2 / sum b^2, others bit by bit. STRIATE_TEST_DEVICE=cuda tries that
-// device's entries instead, also with float16 and bfloat16 values.
+// device's entries instead, also with float16 and bfloat16 values, and as TF32.
 //
 // `check_gradient` compares a backward operation with central differences of the forward reference,
 // both in float64.
@@ -74,6 +74,7 @@ struct Output {
 
 inline constexpr double kLimit = 1e-10;               // nmse against the reference
 inline constexpr double kTranscendentalLimit = 1e-8;  // where exp, log, tanh ... are approximated
+inline constexpr double kTf32Limit = 0x1p-18;  // factors are cut off at 2^-10, so products at 2^-9
 
 /// One problem with its data.
 struct Case {
@@ -84,6 +85,7 @@ struct Case {
   double limit = kLimit;
   std::string name;            // printed with a failure, beside the shapes
   bool exact = false;          // Problem::exact
+  bool tf32 = false;           // Problem::tf32
   bool blocked_inputs = true;  // also try inputs in blocked layouts
   std::string path = "test";   // Problem::path
   kernels::Gate gate = {};     // Problem::gate

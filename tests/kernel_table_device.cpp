@@ -1,4 +1,4 @@
-// The harness on a device: copies of the host's values, and values of 16 bits.
+// The harness on a device: copies of the host's values, values of 16 bits, and TF32.
 #include <striate/core/allocator.h>
 #include <striate/tests/kernel_trial.h>
 
@@ -103,6 +103,19 @@ void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
     }
     try_entry({halves, entry, bytes_of(halves, values), expected, count});
   }
+}
+
+void try_tf32(const Trial& trial) {
+  Case as_tf32 = trial.c;
+  as_tf32.tf32 = true;
+  as_tf32.limit = std::max(trial.c.limit, kTf32Limit);
+  const auto takes = [&](const Case& tried) {
+    Problem problem = tried.problem();
+    problem.device = {trial.entry.device, 0};
+    return kernels::refusal(trial.entry, problem).empty();
+  };
+  if (!takes(trial.c) && takes(as_tf32))
+    try_entry({as_tf32, trial.entry, trial.inputs, trial.expected, trial.count});
 }
 
 ForcedTile::ForcedTile(const std::string& tile) : set_(!tile.empty()) {

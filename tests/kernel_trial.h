@@ -1,5 +1,5 @@
 // What the parts of the harness share: kernel_table.cpp tries entries, kernel_table_device.cpp runs
-// them on a device and with values of 16 bits.
+// them on a device, with values of 16 bits and as TF32.
 #pragma once
 
 #include <striate/kernels/instruction_set.h>
@@ -58,6 +58,9 @@ void run_on_device(Device device, const kernels::Prepared& prepared,
 
 /// Try a device's entry with values stored in 16 bits.
 void try_halves(const Case& c, const kernels::Entry& entry, EntryCount& count);
+
+/// Try a device's entry that takes float32 values only where TF32 is asked for.
+void try_tf32(const Trial& trial);
 
 /// Has kernels planned with one tile, "128x64", for as long as it lives; "" changes nothing.
 class ForcedTile {

@@ -25,9 +25,10 @@ MAY_SPILL: dict[str, str] = {
 }
 
 
-def tensor_tile_bytes(rows: int, columns: int, stages: int) -> int:
+def tensor_tile_bytes(rows: int, columns: int, stages: int, element: int) -> int:
     """Return TensorTile::kSharedBytes of kernels/tensor_tile.cuh."""
-    steps = (rows + columns) * 32 * 2 * stages
+    padding = 32 if element == 4 else 0
+    steps = ((rows + columns) * element + 2 * padding) * (64 // element) * stages
     sums = 64 * (columns + 8) * 4  # on their way out
     return max(steps, sums) + rows * 8
 
@@ -35,7 +36,7 @@ def tensor_tile_bytes(rows: int, columns: int, stages: int) -> int:
 # Threads of a block and dynamic shared memory are chosen at the launch. Threads are those of
 # __launch_bounds__, else launch.cuh's 256; the shared memory of these kernels is worked out here:
 # (pattern of the name, bytes as a function of the numbers that the pattern finds).
-DYNAMIC_SHARED = [(r"TensorTile<(\d+), (\d+), \d+, \d+, (\d+)>", tensor_tile_bytes)]
+DYNAMIC_SHARED = [(r"TensorTile<(\d+), (\d+), \d+, \d+, (\d+), (\d)>", tensor_tile_bytes)]
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def product_families() -> list[Family]:
 
 
 def tensor_families() -> list[Family]:
-    """Return the families of 16-bit products on tensor cores.
+    """Return the families of products on tensor cores, of 16 bits and TF32.
 
-    Where channels are a multiple of 32 (`true`) a step's tap is worked out once. Warp tiles of
-    32x32 serve small grids.
+    Where channels are a multiple of a step (`true`) its tap is worked out once. Warp tiles of
+    32x32 serve small grids. What lies with the depth outside is read word by word in TF32.
     """
     gates = [
         (r"conv2d_tensor_core(_backward_input)?", "64, 32, .*>, true", 22),
@@ -113,9 +114,10 @@ def tensor_families() -> list[Family]:
         (r"\w*tensor_core\w*", "32, 32, ", 10),
     ]
     return [
-        Family(f"16 bits on tensor cores, warp tile {tile[:6]}",
-               rf"^{kernel}_kernel<b?f16, TensorTile<\d+, \d+, {tile}", hmma=hmma,
+        Family(f"{title} on tensor cores, warp tile {tile[:6]}",
+               rf"^{kernel}_kernel<{element}, TensorTile<\d+, \d+, {tile}", hmma=hmma,
                mma_per_ldmatrix=2, wide_loads="all", wide_stores=True)
+        for title, element in (("16 bits", "b?f16"), ("TF32", "float"))
         for kernel, tile, hmma in gates
     ]  # fmt: skip
 

@@ -12,8 +12,10 @@ std::string declines_tensors(const Problem& problem) {
   for (size_t i = 0; i < problem.inputs.size(); ++i) {
     if (!problem.has_input(i)) continue;
     const DType dtype = problem.inputs[i].dtype;
-    if (dtype != DType::kF16 && dtype != DType::kBF16)
-      return std::string("takes float16 and bfloat16, got ") + name_of(dtype);
+    if (dtype == DType::kF32 && (!problem.tf32 || problem.exact))
+      return "takes float32 only where TF32 is asked for";
+    if (dtype != DType::kF16 && dtype != DType::kBF16 && dtype != DType::kF32)
+      return std::string("takes float16, bfloat16 and, as TF32, float32, got ") + name_of(dtype);
     if (dtype != problem.inputs[0].dtype || dtype != problem.outputs[0].dtype)
       return "takes values of one type";
   }

@@ -142,6 +142,7 @@ class Planner {
     problem.threads = threads();
     problem.exact = options_.exact;
     problem.same_for_threads = options_.same_for_threads;
+    problem.tf32 = options_.tf32;
     problem.weights_change = options_.training;
     problem.path = node.path();
     problem.gate = node.gate;

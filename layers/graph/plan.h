@@ -18,6 +18,7 @@ struct ProgramOptions {
   bool training = false;
   bool exact = false;             // only kernels as exact as direct sums
   bool same_for_threads = false;  // only kernels whose bits do not depend on the threads
+  bool tf32 = false;              // products of float32 may cut off their factors' last bits
   bool check_losses = false;      // inputs and results of rank 0 must be finite; so in training
   bool check_numerics = false;    // look for NaN and infinity after every kernel
   int shards = 1;                 // equal parts of the batch whose gradients are summed by one tree

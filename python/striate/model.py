@@ -213,8 +213,9 @@ class Model:
             metrics: The same for numbers to watch; of the first output.
             loss_weights: Factors of several losses.
             device: "auto", "cpu" or "cuda".
-            precision: "float32". On CUDA devices also "bfloat16", mixed precision: products and
-                what follows them in 16 bits; weights, statistics, softmax and losses in float32.
+            precision: "float32". On CUDA devices also "tf32", whose products cut off their factors
+                10 bits after the point, and "bfloat16", mixed precision: products and what follows
+                them in 16 bits; weights, statistics, softmax and losses in float32.
             check_numerics: Look for NaN and infinity after every kernel (slow).
             deterministic: True: the same bits for the same build, thread count and kernel
                 choices. "threads": for any thread count too, by kernels that allow it.

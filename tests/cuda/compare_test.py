@@ -46,7 +46,7 @@ def test_every_direction_is_compared_with_the_reference(network, tmp_path, capsy
         assert by_name["reference"]["status"] == "ok"
         if row["operation"].startswith("conv2d"):
             assert by_name["implicit_gemm"]["status"] == "ok"
-            assert "takes float16 and bfloat16" in by_name["tensor_core"]["reason"]
+            assert "where TF32 is asked for" in by_name["tensor_core"]["reason"]
 
 
 def test_an_entry_that_is_not_exact_enough_is_told(network, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Training on device "cuda" in bfloat16 beside the CPU's float32.
+"""Training on device "cuda" in bfloat16 and in TF32 beside the CPU's float32.
 
 Without a GPU the stage `cuda` of ./tools/test runs this under the emulator.
 """
@@ -16,13 +16,16 @@ Y = rng.integers(0, 4, ROWS)
 
 
 def network():
-    """Return a network with a residual, normalisation and pooling."""
+    """Return a network with a residual, normalisation and pooling.
+
+    It is smooth: rounding would switch relus near zero on and off, and training go other ways.
+    """
     st.seed(5)
     x = st.Input((12, 12, 8))
-    y = st.Conv2D(16, 3, padding="same", activation="relu")(x)
+    y = st.Conv2D(16, 3, padding="same", activation="tanh")(x)
     z = st.BatchNormalization()(st.Conv2D(16, 3, padding="same", use_bias=False)(y))
-    y = st.MaxPool2D(2)(st.ops.relu(z + y))
-    y = st.Dense(16, activation="relu")(st.Flatten()(y))
+    y = st.MaxPool2D(2)(st.ops.tanh(z + y))
+    y = st.Dense(16, activation="tanh")(st.Flatten()(y))
     return st.Model(x, st.Dense(4)(y))
 
 
@@ -64,6 +67,17 @@ def test_products_are_on_tensor_cores_where_asked_for():
     assert "tensor_core" not in convolutions(trained("float32", 1)[0]).values()
 
 
+def test_tf32_cuts_off_factors_alone(float32):
+    predicted, wanted = float32
+    model, losses = trained("tf32", STEPS)
+    assert set(convolutions(model).values()) == {"tensor_core"}
+    np.testing.assert_allclose(losses, wanted, rtol=1e-2)  # 10 bits of a factor
+    assert (losses != wanted).any()
+    np.testing.assert_allclose(model.predict(X), predicted, atol=0.02)
+    exact = convolutions(trained("tf32", 1, exact=True)[0])
+    assert "tensor_core" not in exact.values()
+
+
 def test_a_file_keeps_the_precision(tmp_path):
     model, _ = trained("bfloat16", 1)
     model.save(tmp_path / "mixed.safetensors", checkpoint=True)
@@ -73,7 +87,7 @@ def test_a_file_keeps_the_precision(tmp_path):
 
 
 def test_other_precisions_are_refused():
-    with pytest.raises(st.DTypeError, match="float32 and bfloat16, got precision 'float16'"):
+    with pytest.raises(st.DTypeError, match="tf32 and bfloat16, got precision 'float16'"):
         trained("float16", 1)
     with pytest.raises(st.DTypeError, match="the CPU computes in float32"):
         trained("bfloat16", 1, "cpu")
