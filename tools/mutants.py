@@ -138,7 +138,7 @@ class Survivors:
 
     An entry names file, kind and the text of the source line, so that it outlives changes of other
     lines; `ptx` and `kernel`, regular expressions, narrow it to some of the line's instructions and
-    kernels.
+    kernels, `index` to one of the kernel's places of that kind.
     """
 
     def __init__(self, file: Path = SURVIVORS, root: Path = ROOT):
@@ -168,6 +168,7 @@ class Survivors:
         text = lines[mutant.line - 1] if 0 < mutant.line <= len(lines) else ""
         for entry in self.entries:
             same = (mutant.file, mutant.kind, text) == (entry["file"], entry["kind"], entry["line"])
+            same = same and entry.get("index", mutant.index) == mutant.index
             if same and all(
                 re.search(entry.get(key, ""), getattr(mutant, key)) for key in ("ptx", "kernel")
             ):
