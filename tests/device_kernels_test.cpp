@@ -157,6 +157,82 @@ TEST(DeviceKernels, ValuesOf16BitsThatAreNotFiniteSetTheFault) {
   }
 }
 
+/// Ones but for one value that is not a number, in 16 bits or 32.
+std::shared_ptr<Buffer> ones(size_t count, DType type, bool finite, Device device) {
+  if (type == DType::kF32) {
+    std::vector<float> values(count, 1);
+    if (!finite) values.back() = NAN;
+    return on_device(values, device);
+  }
+  std::vector<uint16_t> values(count, type == DType::kF16 ? 0x3c00 : 0x3f80);
+  if (!finite) values.back() = 0x7fff;
+  return on_device(values, device);
+}
+
+TEST(DeviceKernels, ALossOfAnyKindThatIsNotFiniteSetsTheFault) {
+  if (!has_device()) return;
+  const Device device{DeviceType::kCuda, 0};
+  for (const char* name : {"sparse_categorical_crossentropy", "categorical_crossentropy",
+                           "binary_crossentropy", "mean_squared_error"})
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16})
+      for (const Shape& shape : {Shape{7, 10}, Shape{2, 600}})
+        for (const bool finite : {true, false})
+          for (const int top_k : {0, 1}) {
+            const bool labels = std::string(name) == "sparse_categorical_crossentropy";
+            if (top_k && !labels) continue;
+            LossOptions options;
+            options.stops = true;
+            options.top_k = top_k;
+            Problem problem;
+            problem.operation = name;
+            problem.options = std::make_shared<const LossOptions>(options);
+            problem.inputs = {{shape, type, {}},
+                              {labels ? Shape{shape[0]} : shape, DType::kF32, {}},
+                              {kBlock, DType::kU8, {}}};
+            problem.outputs = {{Shape{}, DType::kF32, {}}, {shape, type, {}}};
+            if (top_k) problem.outputs.push_back({Shape{}, DType::kF32, {}});
+            problem.device = device;
+            const auto count = static_cast<size_t>(shape.elements());
+            const auto x = ones(count, type, finite, device);
+            const auto targets = on_device(std::vector<float>(count, 0), device);
+            const auto block = on_device(std::vector<StepBlock>(1), device);
+            const auto loss = Buffer::allocate(sizeof(float), device);
+            const auto gradient = Buffer::allocate(count * sizeof(float), device);
+            const auto share = Buffer::allocate(sizeof(float), device);
+            run(problem, {x->data(), targets->data(), block->data()},
+                {loss->data(), gradient->data(), share->data()});
+            EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, finite ? 0u : 1u) << name;
+          }
+}
+
+TEST(DeviceKernels, AStepOf16BitsWithAFaultChangesNothing) {
+  if (!has_device()) return;
+  const Device device{DeviceType::kCuda, 0};
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16})
+    for (const uint32_t fault : {0u, 1u}) {
+      AdamOptions options;
+      options.tensors = 1;
+      Problem step;
+      step.operation = "adam";
+      step.options = std::make_shared<AdamOptions>(options);
+      const kernels::ValueDesc value{{5}, type, {}};
+      step.inputs = {{kBlock, DType::kU8, {}}, {{1}, DType::kF32, {}}, value, value, value, value};
+      step.optional = {true, false, true, true, true, true};
+      step.outputs = {value, value, value};
+      step.device = device;
+      StepBlock now;
+      now.fault = fault;
+      now.learning_rate[0] = 1;
+      const auto block = on_device(std::vector<StepBlock>{now}, device);
+      std::vector<std::shared_ptr<Buffer>> v;
+      for (int i = 0; i < 4; ++i) v.push_back(ones(5, type, true, device));
+      const auto before = to_host<uint8_t>(*v[0], 5 * size_of(type));
+      run(step, {block->data(), nullptr, v[0]->data(), v[1]->data(), v[2]->data(), v[3]->data()},
+          {v[0]->data(), v[2]->data(), v[3]->data()});
+      EXPECT_EQ(to_host<uint8_t>(*v[0], 5 * size_of(type)) == before, fault != 0);
+    }
+}
+
 TEST(DeviceKernels, ALossThatIsNotFiniteSetsTheFault) {
   EXPECT_EQ(kernels::entries("mean_squared_error", DeviceType::kCuda).empty(),
             !cuda_plugin().loaded);

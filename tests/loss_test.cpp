@@ -75,6 +75,25 @@ TEST(Loss, EveryEntryAgreesWithTheReference) {
   run_table(table);
 }
 
+// A row of many classes depends on each of them: all of the weight is on one, in each row elsewhere.
+TEST(Loss, EachClassOfALongRowCounts) {
+  const Shape shape{8, 1300};
+  const auto count = static_cast<size_t>(shape.elements());
+  std::vector<float> scores(count, -3), targets(count, 0);
+  std::vector<int64_t> labels;
+  for (const size_t place : {0, 255, 256, 511, 512, 768, 1024, 1299}) {
+    const size_t row = labels.size() * 1300;
+    scores[row + place] = 5, targets[row + place] = 1;
+    labels.push_back(static_cast<int64_t>(place));
+  }
+  Case soft = loss_case("categorical_crossentropy", shape);
+  soft.inputs[0] = Input::of(shape, scores), soft.inputs[1] = Input::of(shape, targets);
+  Case sparse = loss_case("sparse_categorical_crossentropy", shape);
+  sparse.inputs[0] = soft.inputs[0], sparse.inputs[1] = Input::of(Shape{8}, labels);
+  for (Case* c : {&soft, &sparse}) c->always = true;
+  run_table({soft, sparse});
+}
+
 TEST(Loss, RandomProblems) {
   PrintedSeed random;
   std::vector<Case> table;
