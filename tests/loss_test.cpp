@@ -75,7 +75,7 @@ TEST(Loss, EveryEntryAgreesWithTheReference) {
   run_table(table);
 }
 
-// A row of many classes depends on each of them: all of the weight is on one, in each row elsewhere.
+// A row of many classes depends on each of them: in each row one, elsewhere, has all the weight.
 TEST(Loss, EachClassOfALongRowCounts) {
   const Shape shape{8, 1300};
   const auto count = static_cast<size_t>(shape.elements());
