@@ -43,9 +43,9 @@ struct Problem {
   int threads = 1;
   bool exact = false;             // decline methods with a larger rounding error than direct sums
   bool same_for_threads = false;  // decline methods whose bits depend on the number of threads
-  bool tf32 = false;  // products may read the factors' first 10 bits after the point alone
-  bool weights_change = true;     // false in inference: constant inputs may be packed freely
-  std::string path;               // the layer's path and role; keys random numbers
+  bool tf32 = false;           // products may read the factors' first 10 bits after the point alone
+  bool weights_change = true;  // false in inference: constant inputs may be packed freely
+  std::string path;            // the layer's path and role; keys random numbers
   Preferred preferred = {};
   Gate gate = {};
 

@@ -4,8 +4,9 @@
 //
 // One block of C, M rows by N vectors of columns, stays in registers while the sum runs. Each step
 // loads N vectors of B and M numbers of A, each of which is spread over a vector and multiplied
-// with all N: M + N loads for M * N multiply-adds. Where A's rows lie is what distinguishes the
-// callers: a constant number of floats apart, or anywhere, with their offsets in `rows`; so may C's.
+// with all N: M + N loads for M * N multiply-adds. Where A's rows lie is what distinguishes
+// the callers: a constant number of floats apart, or anywhere, with their offsets in `rows`; so
+// may C's.
 //
 // A sum is never divided among threads and always runs in the same order, so results do not depend
 // on the sizes of blocks. The scheme is that of Goto and van de Geijn, "Anatomy of
