@@ -47,9 +47,9 @@ TEST(DeviceConv2d, WinogradsMethod) {
 }
 
 TEST(DeviceConv2d, WinogradsMethodWithEveryTile) {
-  // 132 filters are more than one tile of the product, and ragged.
+  // 132 filters are more than one tile of the product, and ragged. "": as the device plans it.
   std::vector<Case> table;
-  for (const char* tile : {"128x128", "128x64", "64x32"}) {
+  for (const char* tile : {"", "128x128", "128x64", "64x32"}) {
     table.push_back(conv2d_forward(dense_case({1, 9, 8, 128, 132})));
     table.back().tile = tile;
   }
