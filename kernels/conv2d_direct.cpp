@@ -162,7 +162,13 @@ double efficiency(const Problem& problem) {
   const bool tiny = s.P * s.Q <= 4 && s.R * s.S > 1;
   const double channels = filled(s.C) * filled(s.K);
   if (problem.operation == "conv2d_backward_weight") {
-    if (tiny) return channels * (wide ? 1.7 : 1.05);
+    if (tiny) {
+      DirectPlan plan = direct_plan(problem, s);
+      table->direct.plan_backward_weight(plan);
+      // Too few images or channels to be packed together: the sums have four terms at most.
+      if (plan.images == 0) return channels * (wide ? 0.45 : 0.3);
+      return channels * (wide ? 1.7 : 1.05);
+    }
     return channels * (s.R * s.S == 1 ? (wide ? 0.88 : 0.6) : wide ? 0.98 : 0.75);
   }
   const auto outputs = static_cast<double>(s.N * s.P * s.Q);

@@ -13,6 +13,8 @@ namespace {
 
 std::string processor(Device device) { return backend(device.type).describe(device.index); }
 
+std::string type_of(Device device) { return device.type == DeviceType::kCpu ? "cpu" : "cuda"; }
+
 /// By what a checkpoint knows the problem of a kernel.
 std::string text_of(const std::string& purpose, const kernels::Problem& problem) {
   std::string text = purpose + " " + problem.path + " " + problem.operation;
@@ -33,6 +35,7 @@ void Model::record_choices(Json& compile) const {
   compile.set("threads", threads())
       .set("kernels", kernels::forced())
       .set("processor", processor(state_->device))
+      .set("device_type", type_of(state_->device))
       .set("choices", Json::object(Json::Object(all.begin(), all.end())));
 }
 
@@ -51,6 +54,9 @@ void Model::keep_choices(const Json& compile) {
   compare("the rule that forces kernels", compile["kernels"], kernels::forced());
   compare("the processor", compile["processor"], processor(state_->device));
   if (!compile["choices"].is_object()) return;
+  // Kernels of another kind of device are others, whatever their names.
+  if (compile.has("device_type") && compile["device_type"].as_string() != type_of(state_->device))
+    return;
   std::set<std::string> present, absent;
   for (const std::string& operation : kernels::operations_with_entries())
     for (const auto* entry : kernels::entries(operation, state_->device.type))

@@ -95,20 +95,28 @@ INSTANTIATE_TEST_SUITE_P(Widths, DirectOn, ::testing::ValuesIn(widths_under_test
 TEST(Direct, ServesTheSmallestExtents) {
   if (is_device_tested() || kernels::instruction_set() == kernels::InstructionSet::kBaseline)
     return;
+  const auto chosen = [](const Case& c) {
+    kernels::Problem problem = c.problem();
+    for (kernels::ValueDesc& v : problem.inputs)
+      if (v.shape.rank() == 4) {
+        const bool filters = v.shape[1] == 3;
+        const bool wide = kernels::instruction_set() == kernels::InstructionSet::kAvx512;
+        v.layout = Layout::parse(filters ? wide ? "ADbc16d16a" : "ADbc8d8a"
+                                 : wide  ? "aDbc16d"
+                                         : "aDbc8d");
+      }
+    return kernels::choose(problem).entry->name;
+  };
   for (const Conv2dSizes& s :
        {Conv2dSizes{64, 2, 2, 256, 256, 3, 1, 1}, Conv2dSizes{64, 4, 4, 256, 512, 3, 2, 1}})
-    for (const Case& c : all_directions(dense_case(s))) {
-      kernels::Problem problem = c.problem();
-      for (kernels::ValueDesc& v : problem.inputs)
-        if (v.shape.rank() == 4) {
-          const bool filters = v.shape[1] == 3;
-          const bool wide = kernels::instruction_set() == kernels::InstructionSet::kAvx512;
-          v.layout = Layout::parse(filters ? wide ? "ADbc16d16a" : "ADbc8d8a"
-                                   : wide  ? "aDbc16d"
-                                           : "aDbc8d");
-        }
-      EXPECT_EQ(kernels::choose(problem).entry->name, "direct") << c.describe();
-    }
+    for (const Case& c : all_directions(dense_case(s)))
+      EXPECT_EQ(chosen(c), "direct") << c.describe();
+  // Too few images or channels to be packed over the batch.
+  for (const Conv2dSizes& s :
+       {Conv2dSizes{4, 2, 2, 256, 256, 3, 1, 1}, Conv2dSizes{64, 2, 2, 16, 16, 3, 1, 1}}) {
+    const Case c = conv2d_backward_weight(dense_case(s));
+    EXPECT_NE(chosen(c), "direct") << c.describe();
+  }
 }
 
 /// NaN and infinities are where the reference has them, and the padding of blocks stays zero.

@@ -48,11 +48,10 @@ bool Staging::take_ahead(const std::vector<Tensor>& inputs) {
     if (input.device().type != DeviceType::kCpu) return false;
   Backend& device = backend(device_.type);
   device.wait_for_copies(device_.index);  // the last ones have left the host's memory
-  for (size_t i = 0; i < inputs.size(); ++i) {
+  for (size_t i = 0; i < inputs.size(); ++i)
     std::memcpy(host_ + end_ + inputs_[i], inputs[i].data(), inputs[i].bytes());
-    ahead_.push_back(inputs[i].data());
-  }
   device.upload_beside(device_memory() + end_, host_ + end_, block_, device_.index);
+  for (const Tensor& input : inputs) ahead_.push_back(input.data());
   return true;
 }
 

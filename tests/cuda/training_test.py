@@ -113,6 +113,7 @@ def test_a_checkpoint_goes_on_where_there_is_no_cuda(tmp_path, precision):
     assert done.returncode == 0, done.stderr
     warned, predicted = done.stdout.splitlines()
     assert "the device was 'cuda', now it is 'cpu'" in warned
+    assert "were chosen" not in warned  # kernels of the GPU are not looked for on the CPU
     assert ("the precision was 'bfloat16', now it is 'float32'" in warned) == (
         precision == "bfloat16"
     )

@@ -102,7 +102,8 @@ class Batches:
     def state(self) -> dict[str, int]:
         """Return where the running epoch is: {epoch, position in samples, seed, samples}.
 
-        With `restore` an iteration goes on behind the last batch that was given out.
+        With `restore` an iteration goes on behind the last batch that was given out. While `fit`
+        runs on a device, that is the batch after the one it trains on.
 
         >>> batches = Batches(np.arange(6), batch_size=2, seed=3)
         >>> first = next(iter(batches))
