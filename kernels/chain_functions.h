@@ -6,6 +6,7 @@
 #include <striate/kernels/unary_functions.h>
 
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -13,7 +14,9 @@ namespace striate::kernels {
 
 inline constexpr int kUnaries = std::tuple_size_v<decltype(kUnaryFunctions)>;
 inline constexpr int kGradients = std::tuple_size_v<decltype(kUnaryBackwardFunctions)>;
-inline constexpr int kBinaries = std::tuple_size_v<decltype(kBinaryFunctions)> - 1;  // not power
+inline constexpr int kBinaries = std::tuple_size_v<decltype(kBinaryFunctions)> - 1;
+static_assert(std::get<kBinaries>(kBinaryFunctions).name == std::string_view("power"),
+              "chains hold all functions of two values but the last, power");
 
 /// Call `visit(place, name)` for each function.
 template <class Visit>

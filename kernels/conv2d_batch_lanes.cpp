@@ -28,23 +28,12 @@ std::string declines(const Problem& problem) {
   return "";
 }
 
-/// Return a plan for each phase of the strides; one, unless it is backward to the input.
+/// The same, with the images in groups of lanes.
 std::vector<LanesPlan> plans_of(const Problem& problem, const Conv2dShape& s, int lanes) {
   LanesPlan plan;
   plan.groups = (s.N + lanes - 1) / lanes;
   plan.last = s.N - (plan.groups - 1) * lanes;
-  plan.workers = problem.threads;
-  plan.in_c = s.C, plan.out_c = s.K;
-  if (problem.operation == "conv2d_backward_input") {
-    std::swap(plan.in_c, plan.out_c);
-    plan.transposed = true;
-  }
-  std::vector<LanesPlan> plans;
-  for (const auto& [h, w] : axes_of(problem, s)) {
-    plan.h = h, plan.w = w;
-    plans.push_back(plan);
-  }
-  return plans;
+  return plans_of(plan, problem, s);
 }
 
 const float* input(const Arguments& a, int i) { return static_cast<const float*>(a.inputs[i]); }

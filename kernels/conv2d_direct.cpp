@@ -82,18 +82,10 @@ std::unique_ptr<Kernel> blocks(const Problem& problem, const Conv2dShape& s,
                                const simd::BlocksKernels& kernels, size_t& bytes) {
   BlocksPlan plan;
   plan.n = s.N;
-  plan.in_c = s.C, plan.out_c = s.K;
-  plan.workers = problem.threads;
-  if (problem.operation == "conv2d_backward_input") {
-    std::swap(plan.in_c, plan.out_c);
-    plan.transposed = true;
-  }
-  std::vector<BlocksPlan> plans;
-  for (const auto& [h, w] : axes_of(problem, s)) {
-    plan.h = h, plan.w = w;
-    kernels.plan(plan);
-    bytes = std::max(bytes, static_cast<size_t>(plan.workspace));
-    plans.push_back(plan);
+  std::vector<BlocksPlan> plans = plans_of(plan, problem, s);
+  for (BlocksPlan& p : plans) {
+    kernels.plan(p);
+    bytes = std::max(bytes, static_cast<size_t>(p.workspace));
   }
   return make_kernel([plans, kernels, ends = Ends(problem)](const Arguments& a) {
     for (const BlocksPlan& p : plans)
@@ -173,11 +165,9 @@ double efficiency(const Problem& problem) {
   }
   const auto outputs = static_cast<double>(s.N * s.P * s.Q);
   const bool turns = problem.operation == "conv2d_backward_input";  // the filters, each time
-  return channels *
-         (tiny   ? (wide ? 1.45 : 1.0)
-          : wide ? 0.95
-                 : 0.68) *
-         (turns ? (outputs + 1) / (outputs + 25) : 1);
+  const double turning = turns ? (outputs + 1) / (outputs + 25) : 1;
+  if (tiny) return channels * (wide ? 1.45 : 1.0) * turning;
+  return channels * (wide ? 0.95 : 0.68) * turning;
 }
 
 void add(const char* operation) {

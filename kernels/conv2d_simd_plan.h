@@ -7,6 +7,7 @@
 #include <striate/kernels/conv2d.h>
 #include <striate/kernels/simd/conv_kernels.h>
 
+#include <utility>
 #include <vector>
 
 namespace striate::kernels {
@@ -18,6 +19,22 @@ struct ConvAxes {
 
 /// Return the axes; of the gradient to the input, those of each phase of the strides.
 std::vector<ConvAxes> axes_of(const Problem& problem, const Conv2dShape& shape);
+
+/// Return a plan of blocks or lanes for each phase of the strides; one, unless it is backward to the
+/// input.
+template <class Plan>
+std::vector<Plan> plans_of(Plan plan, const Problem& problem, const Conv2dShape& shape) {
+  plan.in_c = shape.C, plan.out_c = shape.K;
+  plan.workers = problem.threads;
+  plan.transposed = problem.operation == "conv2d_backward_input";
+  if (plan.transposed) std::swap(plan.in_c, plan.out_c);
+  std::vector<Plan> plans;
+  for (const auto& [h, w] : axes_of(problem, shape)) {
+    plan.h = h, plan.w = w;
+    plans.push_back(plan);
+  }
+  return plans;
+}
 
 /// Return the sizes as direct and depthwise kernels take them.
 simd::DirectPlan direct_plan(const Problem& problem, const Conv2dShape& shape);

@@ -42,6 +42,7 @@ const RegisterOperation top_k({
       y[-1] = k;
       return {checked_type(y, s.dtype(0)), checked_type(y, DType::kI32)};
     },
+    .returns_all = true,
 });
 
 }  // namespace

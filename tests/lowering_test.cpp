@@ -14,16 +14,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "variable.h"
+
 namespace striate {
 namespace {
-
-std::shared_ptr<Variable> variable(const std::string& path, const Shape& shape) {
-  auto made = std::make_shared<Variable>();
-  made->path = path;
-  made->type = {shape, DType::kF32};
-  made->initializer = "Ones";
-  return made;
-}
 
 /// A batch norm's variables, and the operation applied to x.
 struct Norm {

@@ -11,16 +11,10 @@
 
 #include <map>
 
+#include "variable.h"
+
 namespace striate {
 namespace {
-
-std::shared_ptr<Variable> variable(const std::string& path, const Shape& shape) {
-  auto made = std::make_shared<Variable>();
-  made->path = path;
-  made->type = {shape, DType::kF32};
-  made->initializer = "Ones";
-  return made;
-}
 
 /// softmax(relu(norm(conv(x))) * w), and its weights.
 struct Network {

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,16 +78,29 @@ def read_report(file: Path, command: list, code: int) -> Count:
     return count
 
 
+@contextmanager
+def emulated(runtime: Path, checks: str, **settings):
+    """Let the tests that run meanwhile take the emulator as their device, with these checks."""
+    before = dict(os.environ)
+    settings.update(STRIATE_CUDART=runtime, STRIATE_TEST_DEVICE="cuda", EMULATOR_CHECKS=checks)
+    os.environ.update({name: str(value) for name, value in settings.items()})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def run_reported(command: list, report: str, option: str, long: bool) -> Count:
     """Run a test program that writes a JUnit file and count what it says."""
     file = REPORTS / report
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     words = [str(word) for word in [*command, f"{option}{file}"]]
-    variables = environment()
+    settings = environment()
     if long:
-        variables["STRIATE_LONG"] = "1"
-    code = subprocess.call(words, cwd=ROOT, env=variables)
+        settings["STRIATE_LONG"] = "1"
+    code = subprocess.call(words, cwd=ROOT, env=settings)
     return read_report(file, words, code)
 
 
@@ -173,16 +187,10 @@ def other_capability(number: int) -> Count:
                   f"-DCMAKE_CUDA_COMPILER={nvcc}")  # fmt: skip
         compile_targets(folder, "striate_cuda", "emulator_runtime", "striate_tests")
     runtime = folder / "emulator" / EMULATOR.name
-    os.environ.update(STRIATE_CUDART=str(runtime), STRIATE_TEST_DEVICE="cuda",
-                      EMULATOR_CHECKS="full", EMULATOR_CAPABILITY=str(number / 10))  # fmt: skip
-    try:
-        with stage(f"running its kernels on compute capability {number / 10}"):
-            return run_reported([folder / "bin" / "striate_tests", "--gtest_brief=1"],
-                                f"cuda-{number}.xml", "--gtest_output=xml:", False)  # fmt: skip
-    finally:
-        for name in ("STRIATE_CUDART", "STRIATE_TEST_DEVICE", "EMULATOR_CHECKS",
-                     "EMULATOR_CAPABILITY"):  # fmt: skip
-            os.environ.pop(name, None)
+    settings = emulated(runtime, "full", EMULATOR_CAPABILITY=number / 10)
+    with stage(f"running its kernels on compute capability {number / 10}"), settings:
+        return run_reported([folder / "bin" / "striate_tests", "--gtest_brief=1"],
+                            f"cuda-{number}.xml", "--gtest_output=xml:", False)  # fmt: skip
 
 
 def cuda(long: bool) -> Count:
@@ -196,25 +204,17 @@ def cuda(long: bool) -> Count:
     report = [PYTHON, ROOT / "tools" / "kernel_report.py", "--quiet", "--arch", archs]
     with stage(f"registers, spills and main loops of every CUDA kernel for {archs}"):
         count.add(check("kernel-report", lambda: run(report)))
-    os.environ.update(STRIATE_CUDART=str(EMULATOR), STRIATE_TEST_DEVICE="cuda")
-    try:
-        with stage("running every CUDA kernel under the emulator's checks"):
-            coverage = REPORTS / "cuda-coverage.jsonl"
-            coverage.unlink(missing_ok=True)
-            os.environ.update(EMULATOR_CHECKS="full", EMULATOR_COVERAGE=str(coverage))
-            count.add(run_reported([BUILD / "bin" / "striate_tests", "--gtest_brief=1"],
-                                   "cuda.xml", "--gtest_output=xml:", long))  # fmt: skip
-            del os.environ["EMULATOR_COVERAGE"]
-            library = BUILD / "lib" / "libstriate_cuda.so"
-            count.add(check("launched", lambda: check_all_launched(library, coverage)))
-        with stage("training on device cuda under the emulator"):
-            os.environ["EMULATOR_CHECKS"] = "bounds"
-            count.add(run_reported([PYTHON, "-m", "pytest", "-q", "tests/cuda"], "cuda-python.xml",
-                                   "--junitxml=", long))  # fmt: skip
-    finally:
-        for name in ("STRIATE_CUDART", "STRIATE_TEST_DEVICE", "EMULATOR_CHECKS",
-                     "EMULATOR_COVERAGE"):  # fmt: skip
-            os.environ.pop(name, None)
+    coverage = REPORTS / "cuda-coverage.jsonl"
+    coverage.unlink(missing_ok=True)
+    settings = emulated(EMULATOR, "full", EMULATOR_COVERAGE=coverage)
+    with stage("running every CUDA kernel under the emulator's checks"), settings:
+        count.add(run_reported([BUILD / "bin" / "striate_tests", "--gtest_brief=1"],
+                               "cuda.xml", "--gtest_output=xml:", long))  # fmt: skip
+    library = BUILD / "lib" / "libstriate_cuda.so"
+    count.add(check("launched", lambda: check_all_launched(library, coverage)))
+    with stage("training on device cuda under the emulator"), emulated(EMULATOR, "bounds"):
+        count.add(run_reported([PYTHON, "-m", "pytest", "-q", "tests/cuda"], "cuda-python.xml",
+                               "--junitxml=", long))  # fmt: skip
     for number in (75, 90) if long else ():
         count.add(other_capability(number))
     return count

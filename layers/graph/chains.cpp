@@ -4,6 +4,7 @@
 #include <striate/kernels/chain.h>
 #include <striate/kernels/unary.h>
 #include <striate/layers/graph/chains.h>
+#include <striate/layers/graph/rules.h>
 
 #include <algorithm>
 #include <map>
@@ -13,11 +14,6 @@ namespace striate {
 namespace {
 
 using kernels::ChainStep;
-
-bool is_number(const Value& value) {
-  return value.dtype() == DType::kF32 || value.dtype() == DType::kF16 ||
-         value.dtype() == DType::kBF16;
-}
 
 /// The steps of a node and what they read; input 0 is the value that goes through.
 struct Link {
@@ -60,13 +56,14 @@ class Chains {
   static std::optional<Link> link_of(const Node& node, size_t first) {
     if (node.gate || node.outputs.size() != 1 || node.id == 0) return {};
     for (const Value& input : node.inputs)
-      if (!input || !is_number(input)) return {};
+      if (!input || !is_narrow_float(input)) return {};
     const std::string& name = node.operation->name;
     const Shape& shape = node.outputs[0].shape;
     const auto fits = [&](const Value& v) {
       return v.shape() == shape || v.shape().elements() == 1;
     };
-    if (!is_number(node.output()) || node.inputs.empty() || node.inputs[first].shape() != shape)
+    if (!is_narrow_float(node.output()) || node.inputs.empty() ||
+        node.inputs[first].shape() != shape)
       return {};
     if (name == "chain" && first == 0)
       return Link{kernels::chain_steps(node.get<ChainOptions>().steps), node.inputs};

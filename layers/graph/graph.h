@@ -121,7 +121,9 @@ struct Operation {
   std::function<std::vector<Value>(const Node&, const std::vector<Value>& inputs, Lowering&)>
       lower = {};
   bool is_public = true;  // offered as st.ops.<name>
-  bool is_loss = false;   // a mean over rows, then its gradient; the options are LossOptions
+  /// Users get all outputs; otherwise the first, and the rest is what gradients need.
+  bool returns_all = false;
+  bool is_loss = false;  // a mean over rows, then its gradient; the options are LossOptions
 
   bool shape_only(size_t input) const;
   bool optional(size_t input) const;

@@ -11,11 +11,6 @@ namespace {
 
 thread_local bool allows_16_bits = false;
 
-bool is_number(const Value& value) {
-  return value.dtype() == DType::kF32 || value.dtype() == DType::kF16 ||
-         value.dtype() == DType::kBF16;
-}
-
 class MixedPrecision {
  public:
   MixedPrecision(const std::vector<Value>& outputs, DType products)
@@ -50,7 +45,7 @@ class MixedPrecision {
 
   /// Return a value in another type; the same conversion is made once.
   Value as(const Value& value, DType type) {
-    if (!is_number(value) || value.dtype() == type) return value;
+    if (!is_narrow_float(value) || value.dtype() == type) return value;
     Value& converted = converted_[{value, type}];
     if (!converted && value.node->operation->name == "constant" && value.shape().rank() == 0)
       converted = number(value.node->constant.item(), type);
@@ -68,7 +63,7 @@ class MixedPrecision {
     if (name == "gradient" || name == "cast") return;
     // The vectors of batch normalisation are float32 in any case.
     const auto counts = [&](const Value& input) {
-      return input && is_number(input) && (name != "batch_norm" || input.shape().rank() > 1);
+      return input && is_narrow_float(input) && (name != "batch_norm" || input.shape().rank() > 1);
     };
     const auto any = [&](const auto& is) {
       return std::any_of(inputs.begin(), inputs.end(),

@@ -40,6 +40,11 @@ void need_floats_or_halves(const Signature& signature, const std::vector<std::st
   need_types(signature, names, {DType::kF32, DType::kF64, DType::kF16, DType::kBF16});
 }
 
+bool is_narrow_float(const Value& value) {
+  return value.dtype() == DType::kF32 || value.dtype() == DType::kF16 ||
+         value.dtype() == DType::kBF16;
+}
+
 void need_rank(const Shape& shape, int rank, const std::string& rule) {
   if (shape.rank() != rank) throw ShapeError(rule, shape.to_string());
 }

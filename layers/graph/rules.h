@@ -14,6 +14,8 @@ namespace striate {
 void need_floats(const Signature& signature, const std::vector<std::string>& names);
 /// The same with float16 and bfloat16, for which there are kernels on CUDA devices.
 void need_floats_or_halves(const Signature& signature, const std::vector<std::string>& names);
+/// Return whether a value's elements are float32, float16 or bfloat16.
+bool is_narrow_float(const Value& value);
 /// Check a shape's rank. `rule` says what the value is: "images are [N, height, width, channels]".
 void need_rank(const Shape& shape, int rank, const std::string& rule);
 /// Check that `shape` can be `wanted`; unknown sizes fit all. `what` opens the rule: "dy must be".

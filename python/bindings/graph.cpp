@@ -43,6 +43,7 @@ py::object describe_operation(const std::string& name) {
   row["inputs"] = op.inputs;
   row["outputs"] = op.outputs;
   row["public"] = op.is_public;
+  row["returns_all"] = op.returns_all;
   return row;
 }
 

@@ -33,10 +33,6 @@ _OTHER_NAMES = {
     "dot": "matmul",
 }
 
-# Operations that return all their outputs. Of the others the first is the user's, the rest is what
-# their gradients need.
-ALL_OUTPUTS = {"top_k"}
-
 
 def names():
     """Return the names of all operations."""
@@ -166,7 +162,7 @@ def _make(name):
     signature = inspect.Signature(parameters)
     count = len(inputs)
     option_names = {field["name"] for field in schema["fields"]}
-    outputs = None if name in ALL_OUTPUTS else 1
+    outputs = None if schema["returns_all"] else 1
 
     def operation(*args, **kwargs):
         if variadic:
