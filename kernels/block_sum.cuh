@@ -29,6 +29,15 @@ __device__ T over_block(T value, T start, T* space, const Combine& combine) {
   return over_warp(lane < warps ? space[lane] : start, combine);
 }
 
+/// Combine over the threads of one row: a warp's or a block's.
+template <int kPerRow, class Combine>
+__device__ float over_row(float value, float start, float* space, const Combine& combine) {
+  if constexpr (kPerRow == 32)
+    return over_warp(value, combine);
+  else
+    return over_block(value, start, space, combine);
+}
+
 struct Add {
   __device__ float operator()(float a, float b) const { return a + b; }
 };

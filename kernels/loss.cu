@@ -65,14 +65,6 @@ __device__ float unless_clipped(float x, float slope) {
 
 // 1. Kernels --------------------------------------------------------------------------------------
 
-template <int kPerRow, class Combine>
-__device__ float over_row(float value, float start, float* space, const Combine& combine) {
-  if constexpr (kPerRow == kWarp)
-    return over_warp(value, combine);
-  else
-    return over_block(value, start, space, combine);
-}
-
 /// Return how many of the classes first, first + step, ... come before the label in the order of
 /// argmax.
 template <class T>

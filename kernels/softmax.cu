@@ -21,15 +21,6 @@ using namespace striate::cuda;
 constexpr int kThreads = 256, kWarp = 32;
 constexpr int64_t kLongRow = 1024;
 
-/// Combine over the threads of one row: a warp's or a block's.
-template <int kPerRow, class Combine>
-__device__ float over_row(float value, float start, float* space, const Combine& combine) {
-  if constexpr (kPerRow == kWarp)
-    return over_warp(value, combine);
-  else
-    return over_block(value, start, space, combine);
-}
-
 template <class T, bool logarithm, int kPerRow>
 __global__ void softmax_kernel(const T* x, T* y, int64_t rows, int64_t C) {
   __shared__ float space[kThreads / kWarp];
