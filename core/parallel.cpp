@@ -1,8 +1,10 @@
+#include <omp.h>
 #include <sched.h>
 #include <striate/core/error.h>
 #include <striate/core/parallel.h>
 #include <striate/core/run_alone.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <string>
@@ -10,14 +12,17 @@
 namespace striate {
 namespace {
 
+/// At most so many as OpenMP gives: where OMP_THREAD_LIMIT is less than a library's kernels were
+/// planned for, they would leave out what the missing threads had to do.
 int default_threads() {
+  const int limit = omp_get_thread_limit();
   if (const char* text = std::getenv("STRIATE_THREADS")) {
     const int count = std::atoi(text);
-    if (count >= 1) return count;
+    if (count >= 1) return std::min(count, limit);
   }
   cpu_set_t set;
   const int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return cores < 1 ? 1 : cores;
+  return std::clamp(cores, 1, limit);
 }
 
 std::atomic<int>& team() {

@@ -107,7 +107,9 @@ double categorical_from_probabilities(const Pass& pass, bool sparse, int64_t fir
     const bool valid = label >= 0 && label < C;
     for (int64_t i = r * C; i < (r + 1) * C; ++i) {
       const double t = sparse ? i - r * C == label : static_cast<const float*>(pass.targets)[i];
-      total += log_term(pass, pass.x[i], t * pass.keep + pass.smoothing, pass.gradient[i]);
+      const double target = t * pass.keep + pass.smoothing;
+      const double term = log_term(pass, pass.x[i], target, pass.gradient[i]);
+      if (!sparse || target != 0) total += term;  // NaN in a class that does not count is no loss
       if (!valid) pass.gradient[i] = kNan;
     }
     if (!valid) total = kNan;

@@ -136,6 +136,27 @@ TEST(Binary, NanInEitherInput) {
     }
 }
 
+TEST(Binary, ValuesBeyondTheUsual) {
+  const std::vector<float> values = {NAN,  INFINITY, -INFINITY, 0.0f,  -0.0f, 1,   -1,
+                                     2.0f, -2.0f,    0.5f,      -3.0f, 3.0f,  1.5f};
+  const auto count = static_cast<int64_t>(values.size());
+  std::vector<float> a, b;
+  for (const float v : values) {
+    a.insert(a.end(), values.size(), v);
+    b.insert(b.end(), values.begin(), values.end());
+  }
+  std::vector<Case> table;
+  for (const std::string& name : all_operations()) {
+    Case pairs = binary_case(name, {count * count}, {count * count});
+    pairs.inputs = {Input::of({count * count}, a), Input::of({count * count}, b)};
+    Case broadcasts = binary_case(name, {count, 1}, {count});
+    broadcasts.inputs = {Input::of({count, 1}, values), Input::of({count}, values)};
+    table.push_back(pairs);
+    table.push_back(broadcasts);
+  }
+  run_table(table);
+}
+
 TEST(Binary, TheResultMayLieInEitherInput) {
   const auto* entry = kernels::entries("subtract", DeviceType::kCpu).front();
   const auto prepared = entry->prepare(binary_case("subtract", {3}, {3}).problem());

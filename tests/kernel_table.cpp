@@ -260,7 +260,10 @@ void compare(const Trial& t, const Run& run, const std::string& how) {
     const DType dtype = t.c.outputs[j].dtype;
     const double error = nmse(to_values(run.outputs[j], dtype), t.expected[j]);
     t.count.worst = std::max(t.count.worst, error);
-    const double limit = is_floating(dtype) ? nmse_limit(t.c, t.entry) : 0;
+    const bool stays_float = dtype == DType::kF32 && t.c.limit_of_floats > 0;
+    const double limit = !is_floating(dtype) ? 0
+                         : stays_float       ? t.c.limit_of_floats
+                                             : nmse_limit(t.c, t.entry);
     if (!(error <= limit))
       ADD_FAILURE() << t.c.operation << " " << t.entry.name << " output " << j << " has nmse "
                     << error << ", limit " << limit << " (" << how << ") on " << t.c.describe();

@@ -83,6 +83,7 @@ struct Case {
   std::vector<Input> inputs;
   std::vector<Output> outputs;
   double limit = kLimit;
+  double limit_of_floats = 0;  // of float32 outputs beside values of 16 bits; 0: `limit`
   std::string name;            // printed with a failure, beside the shapes
   bool exact = false;          // Problem::exact
   bool tf32 = false;           // Problem::tf32

@@ -86,6 +86,7 @@ void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
     if (refused(halves)) halves = c.with_floats(dtype, 2);
     if (refused(halves)) continue;
     halves.limit = std::max(c.limit, limit);
+    halves.limit_of_floats = c.limit;  // from the same rounded inputs
     const std::vector<Values> values = draw_inputs(halves);
     std::vector<Values> expected = run_entry(c, "reference", values);
     constexpr double kBeyondFloat16 = 65520, kInfinity = std::numeric_limits<double>::infinity();

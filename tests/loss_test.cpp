@@ -75,23 +75,70 @@ TEST(Loss, EveryEntryAgreesWithTheReference) {
   run_table(table);
 }
 
-// A row of many classes depends on each of them: in each row one, elsewhere, has all the weight.
-TEST(Loss, EachClassOfALongRowCounts) {
-  const Shape shape{8, 1300};
-  const auto count = static_cast<size_t>(shape.elements());
-  std::vector<float> scores(count, -3), targets(count, 0);
-  std::vector<int64_t> labels;
-  for (const size_t place : {0, 255, 256, 511, 512, 768, 1024, 1299}) {
-    const size_t row = labels.size() * 1300;
-    scores[row + place] = 5, targets[row + place] = 1;
-    labels.push_back(static_cast<int64_t>(place));
+/// A case with given scores, and with labels or with targets that are 1 at them.
+Case loss_of(const std::string& name, const Shape& shape, const std::vector<float>& scores,
+             const std::vector<int64_t>& labels, const LossOptions& options) {
+  Case c = loss_case(name, shape, options);
+  c.inputs[0] = Input::of(shape, scores);
+  if (name == "sparse_categorical_crossentropy") {
+    c.inputs[1] = Input::of(Shape{shape[0]}, labels);
+  } else {
+    std::vector<float> targets(scores.size(), 0);
+    for (size_t row = 0; row < labels.size(); ++row)
+      targets[row * static_cast<size_t>(shape[1]) + static_cast<size_t>(labels[row])] = 1;
+    c.inputs[1] = Input::of(shape, targets);
   }
-  Case soft = loss_case("categorical_crossentropy", shape);
-  soft.inputs[0] = Input::of(shape, scores), soft.inputs[1] = Input::of(shape, targets);
-  Case sparse = loss_case("sparse_categorical_crossentropy", shape);
-  sparse.inputs[0] = soft.inputs[0], sparse.inputs[1] = Input::of(Shape{8}, labels);
-  for (Case* c : {&soft, &sparse}) c->always = true;
-  run_table({soft, sparse});
+  c.always = true;
+  return c;
+}
+
+// A row depends on each of its classes: in each row one, elsewhere, has all the weight. They are
+// those of a warp's first thread, or of a block's: one for each turn of its loops.
+TEST(Loss, EachClassOfALongRowCounts) {
+  std::vector<Case> table;
+  for (const auto& [classes, threads] : {std::pair<int64_t, int64_t>{200, 32}, {1700, 256}}) {
+    std::vector<int64_t> heavy;
+    for (int64_t place = 0; place < classes; place += threads) heavy.push_back(place);
+    heavy.push_back(classes - 1);
+    const auto rows = static_cast<int64_t>(heavy.size());
+    std::vector<int64_t> other = heavy;
+    std::rotate(other.begin(), other.begin() + 1, other.end());
+    for (const bool logits : {true, false}) {
+      std::vector<float> scores(static_cast<size_t>(rows * classes), logits ? -3.0f : 0.01f);
+      for (size_t row = 0; row < heavy.size(); ++row)
+        scores[row * static_cast<size_t>(classes) + static_cast<size_t>(heavy[row])] =
+            logits ? 5.0f : 0.9f;
+      for (const auto& labels : {heavy, other})
+        for (const char* name : {"sparse_categorical_crossentropy", "categorical_crossentropy"})
+          table.push_back(loss_of(name, {rows, classes}, scores, labels, {logits, 0}));
+    }
+  }
+  run_table(table);
+}
+
+// Infinities and NaN in scores and probabilities, whole rows of them, and labels that are no class.
+TEST(Loss, ValuesThatAreNotFinite) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<Case> table;
+  for (const int64_t classes : {3, 1100})
+    for (const char* name : kLosses)
+      for (const bool logits : {true, false})
+        for (const float value : {NAN, infinity, -infinity}) {
+          if (logits && value == infinity) continue;  // NaN or infinite, whoever adds it up
+          const Shape shape{3, classes};
+          std::vector<float> scores(static_cast<size_t>(shape.elements()), 0.25f);
+          scores[static_cast<size_t>(classes) + 1] = value;
+          table.push_back(loss_of(name, shape, scores, {0, 2, 1}, {logits, 0}));
+          if (classes == 3) table.push_back(loss_of(name, shape, scores, {0, 1, 1}, {logits, 0.1}));
+        }
+  for (const int64_t classes : {3, 1100})
+    for (const int64_t label : {int64_t{-1}, classes}) {
+      const std::vector<float> scores(static_cast<size_t>(2 * classes), 0.25f);
+      for (const bool logits : {true, false})
+        table.push_back(loss_of("sparse_categorical_crossentropy", {2, classes}, scores, {1, label},
+                                {logits, 0}));
+    }
+  run_table(table);
 }
 
 TEST(Loss, RandomProblems) {
@@ -312,6 +359,39 @@ TEST(TopK, EveryEntryAgreesWithTheReference) {
   for (const Shape& shape : {Shape{64, 10}, Shape{900, 50}}) {
     table.push_back(top_k_case(shape, 1));
     if (!is_device_tested()) table.push_back(top_k_case(shape, 5));
+  }
+  run_table(table);
+}
+
+// Ties, NaN and labels that are no class, and a long row with one class above the label in each
+// turn of a warp's loop.
+TEST(TopK, InEveryType) {
+  const std::vector<float> ties = {3, 3, 1, 3, 3, 1, NAN, 9, 1, 1, NAN, 2, 1, 2, 3, 1, 2, 3};
+  constexpr size_t kClasses = 200, kTurn = 32, kRows = 8;
+  std::vector<float> above(kRows * kClasses, 1);
+  std::vector<int32_t> labels(kRows, 40);
+  labels[7] = 199;
+  for (size_t row = 0; row < kRows; ++row) {
+    above[row * kClasses + static_cast<size_t>(labels[row])] = 2;
+    if (row < 7) above[row * kClasses + row * kTurn] = 3;
+  }
+  std::vector<Case> table;
+  for (const int k : {1, 2}) {
+    Case c = top_k_case({6, 3}, k);
+    c.inputs = {Input::of({6, 3}, ties), Input::of<int32_t>({6}, {0, 1, 1, 1, 3, -1})};
+    table.push_back(c);
+    if (k > 1) continue;  // are sorted
+    c.inputs[1] = Input::of<int64_t>({6}, {0, 1, 1, 1, 3, -1});
+    table.push_back(c);
+    c.inputs[1] = Input::of<uint8_t>({6}, {0, 1, 1, 1, 3, 255});
+    table.push_back(c);
+    c = top_k_case({kRows, kClasses}, k);
+    c.inputs = {Input::of({kRows, kClasses}, above), Input::of(Shape{kRows}, labels)};
+    table.push_back(c);
+    c = share_case({kRows, kClasses}, k);
+    c.inputs[0] = Input::of({kRows, kClasses}, above);
+    c.inputs[1] = Input::of(Shape{kRows}, labels);
+    table.push_back(c);
   }
   run_table(table);
 }

@@ -106,6 +106,59 @@ TEST(Reduce, RandomProblems) {
   run_table(table);
 }
 
+/// Return the case where one element decides each result: of result j that at place j * step of the
+/// reduced axes, counted round. The others are small and differ.
+Case decided_case(const std::string& name, const Shape& shape, const ReduceOptions& options,
+                  size_t step) {
+  Case c = reduce_case(name == "reduce_max_backward" ? "reduce_max" : name, shape, options);
+  const std::vector<bool> reduced = kernels::reduced_axes(options, shape.rank());
+  const auto results = static_cast<size_t>(reduced_shape(shape, options).elements());
+  const auto count = static_cast<size_t>(shape.elements());
+  std::vector<float> x(count);
+  for (size_t i = 0; i < count; ++i) {
+    size_t result = 0, place = 0, rest = count, left = i;
+    for (int d = 0; d < shape.rank(); ++d) {
+      const auto extent = static_cast<size_t>(shape[d]);
+      rest /= extent;
+      size_t& at = reduced[static_cast<size_t>(d)] ? place : result;
+      at = at * extent + left / rest;
+      left %= rest;
+    }
+    const bool decides = place == result * step % (count / results);
+    x[i] = decides ? 64.0f : static_cast<float>(i % 101) / 1024;
+  }
+  c.inputs[0] = Input::of(shape, x);
+  if (name == "reduce_max_backward") {
+    const Shape y = reduced_shape(shape, options);
+    const std::vector<float> largest(results, 64.0f);
+    c = Case::of(name, options, {Input(y), c.inputs[0], Input::of(y, largest)}, {shape});
+  }
+  c.always = true;
+  return c;
+}
+
+// One element for each turn of a warp, a block, or the threads of a column, and behind the last.
+TEST(Reduce, EachElementMayDecide) {
+  struct Decided {
+    Shape shape;
+    std::vector<int> axes;
+    size_t step;
+  };
+  const std::vector<Decided> all = {
+      {{8, 200}, {1}, 32},    {{8, 1700}, {1}, 256},    {{9, 6000}, {1}, 667},
+      {{200, 8}, {0}, 32},    {{500, 31}, {0}, 8},      {{300, 3}, {0}, 64},
+      {{60, 64}, {0}, 1},     {{2000, 9}, {0}, 223},    {{20, 7, 10}, {0, 2}, 32},
+      {{3, 200, 5}, {1}, 32}, {{7, 6, 40}, {0, 2}, 32},
+  };
+  std::vector<Case> table;
+  for (const Decided& d : all)
+    for (const char* name :
+         {"reduce_sum", "reduce_mean", "reduce_max", "reduce_max_backward", "argmax"})
+      if (std::string(name) != "argmax" || d.axes.size() == 1)
+        table.push_back(decided_case(name, d.shape, {d.axes, false}, d.step));
+  run_table(table);
+}
+
 TEST(Reduce, KnownValues) {
   const Values x = {1, 2, 3, 4, 5, 6};
   for (const char* entry : kEntries) {

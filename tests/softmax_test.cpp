@@ -44,7 +44,7 @@ TEST(Softmax, EveryEntryAgreesWithTheReference) {
 TEST(Softmax, FindsTheLargestWhereverItIs) {
   std::vector<Case> table;
   // A warp or a block of 256 threads goes over a row: the first of each round is the one.
-  for (const auto& [length, step] : {std::pair(300, 32), {1200, 256}})
+  for (const auto& [length, step] : {std::pair(200, 32), {300, 32}, {1700, 256}})
     for (const char* name : {"softmax", "log_softmax"}) {
       const int64_t rows = (length + step - 1) / step;
       Case c = forward_case(name, {rows, length});
@@ -53,6 +53,27 @@ TEST(Softmax, FindsTheLargestWhereverItIs) {
       for (int64_t row = 0; row < rows; ++row)
         values[static_cast<size_t>(row * length + row * step)] = 200;  // exp of it is infinite
       c.inputs[0] = Input::of(Shape{rows, length}, values);
+      table.push_back(c);
+    }
+  run_table(table);
+}
+
+// The sum that a gradient takes of its row depends on each element: in each row one has the weight.
+TEST(Softmax, EachElementOfAGradientCounts) {
+  std::vector<Case> table;
+  for (const auto& [length, step] : {std::pair(200, 32), {1700, 256}})
+    for (const char* name : {"softmax_backward", "log_softmax_backward"}) {
+      const int64_t rows = (length + step - 1) / step;
+      const Shape shape{rows, length};
+      Case c = backward_case(name, shape);
+      std::vector<float> dy(static_cast<size_t>(shape.elements()), 0.01f), y(dy.size(), 0.001f);
+      if (std::string(name) == "log_softmax_backward") y.assign(dy.size(), -4.0f);
+      for (int64_t row = 0; row < rows; ++row) {
+        const auto place = static_cast<size_t>(row * length + row * step);
+        dy[place] = 50;
+        if (y[place] > 0) y[place] = 0.7f;
+      }
+      c.inputs = {Input::of(shape, dy), Input::of(shape, y)};
       table.push_back(c);
     }
   run_table(table);

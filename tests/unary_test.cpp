@@ -119,6 +119,23 @@ TEST(Unary, NanPassesThroughEveryFunction) {
     }
 }
 
+// Each value meets each place of a vector, and of the elements that remain behind the last vector.
+TEST(Unary, ValuesBeyondTheUsual) {
+  constexpr size_t kVector = 8;
+  const std::vector<float> values = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 0.5f, -0.5f, 7};
+  std::vector<Case> table;
+  for (const std::string& name : kernels::unary_operations())
+    for (const float last : values) {
+      std::vector<float> x;
+      for (const float v : values) x.insert(x.end(), kVector, v);
+      x.insert(x.end(), kVector - 1, last);
+      const Shape shape{static_cast<int64_t>(x.size())};
+      table.push_back(unary_case(name, shape));
+      table.back().inputs[0] = Input::of(shape, x);
+    }
+  run_table(table);
+}
+
 TEST(Unary, Gradients) {
   for (const std::string& backward : kernels::unary_backward_operations()) {
     GradientCase g;
