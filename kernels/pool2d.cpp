@@ -9,7 +9,7 @@ Window pool2d_window(const Pool2dOptions& options, const Shape& image) {
 
 DType pool2d_winner_dtype(const Pool2dOptions& options) {
   const Size2 size = options.pool_size;
-  return size.height <= 256 && size.width <= 256 && size.height * size.width <= 256 ? DType::kU8
+  return size.height <= 255 && size.width <= 255 && size.height * size.width <= 255 ? DType::kU8
                                                                                     : DType::kI32;
 }
 
@@ -21,7 +21,7 @@ Pool2dShape pool2d_shape(const Pool2dOptions& options, const Shape& image) {
           image[3],
           {image[1], w.out_height, w.size.height, w.strides.height, w.top},
           {image[2], w.out_width, w.size.width, w.strides.width, w.left},
-          options.count_padding};
+          options.count_padding, options.rectified};
 }
 
 }  // namespace kernels

@@ -50,13 +50,14 @@ struct Pooling {
   Axis h, w;
   int64_t images;
   int channels;
-  bool count_padding;
+  bool count_padding, rectified;
   explicit Pooling(const Pool2dShape& s)
       : h(s.h),
         w(s.w),
         images(s.N),
         channels(static_cast<int>(s.C)),
-        count_padding(s.count_padding) {}
+        count_padding(s.count_padding),
+        rectified(s.rectified) {}
 
   /// Return 1 / the places that the mean of window (p, q) counts.
   __device__ float share(int p, int q) const {
@@ -142,7 +143,10 @@ __global__ void max_kernel(const T* x, T* y, Winner* winner, Pooling s) {
   store<Size>(y + to, rounded<T>(best));
   if (winner == nullptr) return;
   Channels<Winner, Size> won;
-  for (int k = 0; k < Size; ++k) won.at[k] = static_cast<Winner>(max(place[k], 0));
+  for (int k = 0; k < Size; ++k) {
+    const bool is_none = s.rectified && place[k] >= 0 && !(best[k] > 0);
+    won.at[k] = static_cast<Winner>(is_none ? s.h.window * s.w.window : max(place[k], 0));
+  }
   store<Size>(winner + to, won);
 }
 
@@ -197,7 +201,8 @@ __global__ void max_gather_kernel(const T* x, const Winner* winner, T* y, Poolin
   const int place = static_cast<int>(winner[i]);
   const int row = s.h.start(o.row) + place / s.w.window;
   const int column = s.w.start(o.column) + place % s.w.window;
-  const bool inside = row >= 0 && row < s.h.size && column >= 0 && column < s.w.size;
+  const bool inside = place >= 0 && place < s.h.window * s.w.window && row >= 0 && row < s.h.size &&
+                      column >= 0 && column < s.w.size;
   y[i] = inside ? x[o.at(row, column, s.h.size, s.w.size, s.channels)] : from_float<T>(0);
 }
 

@@ -11,7 +11,8 @@
 //   global_avg_pool2d           x[N,H,W,C] -> y[N,C]
 //   global_avg_pool2d_backward  dy[N,C], like x -> dx
 // Of equal values the first in (r,s) order wins; NaN wins over all numbers. A window wholly in the
-// padding gives 0 and winner 0, and no gradient. `winner` is u8 where R*S <= 256, else i32.
+// padding gives 0 and winner 0, and no gradient. `winner` is u8 where R*S <= 255, else i32; one
+// outside [0, R*S) is none: no place gets the gradient, and gather gives 0.
 #pragma once
 
 #include <striate/kernels/impl.h>
@@ -26,6 +27,8 @@ struct Pool2dOptions {
   std::optional<Size2> strides = {};  // none: the pool size
   Padding padding = {};
   bool count_padding = false;  // avg: divide by R*S also where the window reaches into the padding
+  /// max: where y is not above 0 the winner is R*S, none. The gradient is then that of relu, too.
+  bool rectified = false;
 };
 
 /// Return the window of a pooling on an image, without `strides` they are the pool size.
@@ -59,8 +62,10 @@ struct PoolAxis {
 struct Pool2dShape {
   int64_t N, C;
   PoolAxis h, w;
-  bool count_padding;
+  bool count_padding, rectified;
 
+  /// Return the winner of a window that has none.
+  int64_t none() const { return h.window * w.window; }
   /// Return 1 / the places that the mean of window (p, q) counts; 0 for none.
   double share(int64_t p, int64_t q) const {
     if (count_padding) return 1.0 / static_cast<double>(h.window * w.window);

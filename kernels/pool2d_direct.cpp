@@ -21,6 +21,8 @@ template <class Winner>
 struct Maximum {
   float* y;
   Winner* winner;
+  bool rectified;
+  int32_t none;
 
   template <int kTile, int kRows, int kColumns>
   STRIATE_INLINE void reduce(const float* x, int64_t row, int64_t pixel, Places s, float,
@@ -43,6 +45,8 @@ struct Maximum {
           place[l] = wins ? here : place[l];
         }
       }
+    if (rectified)
+      for (int64_t l = 0; l < n; ++l) place[l] = best[l] > 0 ? place[l] : none;
     for (int64_t l = 0; l < n; ++l) y[to + l] = best[l];
     for (int64_t l = 0; l < n; ++l) winner[to + l] = static_cast<Winner>(place[l]);
   }
@@ -178,7 +182,8 @@ struct Gather {
         for (int64_t l = 0; l < lanes; ++l) {
           const int64_t to = (i * w.out + q) * lanes + l, place = winner[to];
           const int64_t a = h.start(p) + place / w.window, b = w.start(q) + place % w.window;
-          const bool inside = a >= 0 && a < h.size && b >= 0 && b < w.size;
+          const bool inside = place >= 0 && place < h.window * w.window && a >= 0 && a < h.size &&
+                              b >= 0 && b < w.size;
           y[to] = inside ? x[((o * h.size + a) * w.size + b) * lanes + l] : 0.0f;
         }
     }
@@ -188,10 +193,11 @@ struct Gather {
 int64_t floats_per_row(const PoolView& v) { return v.h.window * v.input_row() + v.output_row(); }
 
 template <class Winner>
-Prepared prepare_max(const PoolView& v) {
+Prepared prepare_max(const PoolView& v, const Pool2dShape& s) {
   Prepared prepared;
-  prepared.kernel = make_kernel([v](const Arguments& a) {
-    const Maximum<Winner> maximum{output<float>(a, 0), output<Winner>(a, 1)};
+  prepared.kernel = make_kernel([v, s](const Arguments& a) {
+    const Maximum<Winner> maximum{output<float>(a, 0), output<Winner>(a, 1), s.rectified,
+                                  static_cast<int32_t>(s.none())};
     over_rows<Forward<Maximum<Winner>>>(v.outer * v.h.out, floats_per_row(v), &v,
                                         input<float>(a, 0), static_cast<const float*>(nullptr),
                                         maximum);
@@ -223,11 +229,12 @@ Prepared prepare_gather(const PoolView& v) {
 const Register max_pool2d(direct_entry("max_pool2d", [](const Problem& problem) {
   const auto& options = problem.get<Pool2dOptions>();
   const Layout layout = pool_layout(problem.inputs[0]);
-  const PoolView v(pool2d_shape(options, problem.inputs[0].shape), layout);
+  const Pool2dShape s = pool2d_shape(options, problem.inputs[0].shape);
+  const PoolView v(s, layout);
   const bool byte = pool2d_winner_dtype(options) == DType::kU8;
   Prepared prepared = !problem.is_read(1) ? prepare_max_alone(v)
-                      : byte              ? prepare_max<uint8_t>(v)
-                                          : prepare_max<int32_t>(v);
+                      : byte              ? prepare_max<uint8_t>(v, s)
+                                          : prepare_max<int32_t>(v, s);
   prepared.inputs = {layout};
   prepared.outputs = {layout, layout};
   return prepared;

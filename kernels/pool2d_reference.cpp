@@ -40,9 +40,10 @@ int64_t find_winner(const Pool2dShape& s, const T* x, int64_t n, int64_t p, int6
   return place;
 }
 
-/// Return where on the image the winner `place` of window (p, q) lies; -1 outside it.
+/// Return where on the image the winner `place` of window (p, q) lies; -1 outside it, or for none.
 int64_t winner_index(const Pool2dShape& s, int64_t place, int64_t n, int64_t p, int64_t q,
                      int64_t c) {
+  if (place < 0 || place >= s.none()) return -1;
   const int64_t i = s.h.start(p) + place / s.w.window, j = s.w.start(q) + place % s.w.window;
   if (i < 0 || i >= s.h.size || j < 0 || j >= s.w.size) return -1;
   return Dense{s.h.size, s.w.size, s.C}(n, i, j, c);
@@ -56,8 +57,10 @@ void max_forward(const Pool2dShape& s, const Arguments& a) {
   const Dense out{s.h.out, s.w.out, s.C};
   for_each_output(s, [&](int64_t n, int64_t p, int64_t q, int64_t c) {
     const int64_t place = find_winner(s, x, n, p, q, c);
-    winner[out(n, p, q, c)] = static_cast<Winner>(std::max<int64_t>(place, 0));
-    y[out(n, p, q, c)] = place < 0 ? T(0) : x[winner_index(s, place, n, p, q, c)];
+    const T best = place < 0 ? T(0) : x[winner_index(s, place, n, p, q, c)];
+    const bool is_none = s.rectified && place >= 0 && !(best > 0);
+    winner[out(n, p, q, c)] = static_cast<Winner>(is_none ? s.none() : std::max<int64_t>(place, 0));
+    y[out(n, p, q, c)] = best;
   });
 }
 

@@ -29,7 +29,8 @@ Case max_case(const Shape& x, const Pool2dOptions& o) {
 Case max_backward_case(const Shape& x, const Pool2dOptions& o) {
   const Shape y = pooled(x, o);
   const double places = static_cast<double>(o.pool_size.height * o.pool_size.width);
-  const Input winner(y, pool2d_winner_dtype(o), Input::Fill::kIndices, 0, places);
+  // One place more: of windows without a winner.
+  const Input winner(y, pool2d_winner_dtype(o), Input::Fill::kIndices, 0, places + 1);
   return Case::of("max_pool2d_backward", o, {y, winner, Input::like(x)}, {x});
 }
 
@@ -49,7 +50,10 @@ Case avg_backward_case(const Shape& x, Pool2dOptions o, bool count_padding) {
 }
 
 void add_all(std::vector<Case>& table, const Shape& x, const Pool2dOptions& o) {
+  Pool2dOptions rectified = o;
+  rectified.rectified = true;
   table.push_back(max_case(x, o));
+  table.push_back(max_case(x, rectified));
   table.push_back(max_backward_case(x, o));
   table.push_back(gather_case(x, o));
   for (bool count_padding : {false, true}) {
@@ -80,7 +84,7 @@ const std::vector<Hand> kHand = {
     {{1, 3, 3, 2}, {.pool_size = 2, .strides = 2, .padding = 3}},  // windows wholly in the padding
     {{1, 20, 18, 3}, {.pool_size = {17, 16}, .strides = 1}},       // 272 places: winner is i32
     {{1, 17, 20, 17}, {.pool_size = {17, 16}, .strides = 2, .padding = 1}},
-    {{1, 16, 16, 2}, {.pool_size = 16}},  // 256 places: the last byte
+    {{1, 15, 17, 2}, {.pool_size = {15, 17}}},  // 255 places, and none: the last byte
     {{0, 4, 4, 3}, {}},
     {{2, 4, 4, 0}, {}},
     {{1, 4, 1, 2}, {.pool_size = {2, 1}}},
@@ -174,6 +178,22 @@ TEST(Pool2d, KnownValuesTiesAndNan) {
     const auto outside =
         max_of(entry, {1, 1, 1, 1}, {.pool_size = 1, .strides = 2, .padding = 2}, {-5});
     EXPECT_EQ(outside[0], (Values{0, 0, 0, 0, -5, 0, 0, 0, 0}));
+  }
+}
+
+TEST(Pool2d, RectifiedNamesNoWinnerWhereReluStopsTheGradient) {
+  const Pool2dOptions o{.rectified = true};
+  const Shape x = {1, 2, 10, 1};
+  for (const char* entry : {"reference", "direct"}) {
+    SCOPED_TRACE(entry);
+    const auto found = max_of(entry, x, o, {-1, -2, 0, -1,   1, 2, kNan, 1, -3, kInfinity,  //
+                                            -3, -4, 0, -0.0, 4, 3, 1,    1, -3, -3});
+    EXPECT_TRUE(same(found[0], {-1, 0, 4, kNan, kInfinity}));
+    EXPECT_EQ(found[1], (Values{4, 4, 2, 4, 1}));  // 4: none
+    const Values dx = run_entry(max_backward_case(x, o), entry, {{1, 2, 3, 4, 5}, found[1], {}})[0];
+    EXPECT_EQ(dx, (Values{0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0}));
+    const Values images(20, 7), y = run_entry(gather_case(x, o), entry, {images, found[1]})[0];
+    EXPECT_EQ(y, (Values{0, 0, 7, 0, 7}));
   }
 }
 

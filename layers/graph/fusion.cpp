@@ -4,6 +4,7 @@
 #include <striate/kernels/dense_backward.h>
 #include <striate/kernels/loss.h>
 #include <striate/kernels/matmul.h>
+#include <striate/kernels/pool2d.h>
 #include <striate/kernels/reduce.h>
 #include <striate/kernels/unary.h>
 #include <striate/layers/graph/chains.h>
@@ -36,8 +37,8 @@ class Fusion {
       if (!training_ && name == "batch_norm_inference") fold_batch_norm(*node);
       if (name == "add") merge_residual(*node);
       merge_activation(*node);
+      merge_into_pooling(*node);
       merge_gate(*node);
-      move_before_pooling(*node);
       if (name == "reduce_sum") merge_column_sums(*node);
       if (name == "reduce_mean") merge_share(*node);
     }
@@ -249,7 +250,8 @@ class Fusion {
         {"tanh_backward", Activation::kTanh},
         {"leaky_relu_backward", Activation::kLeakyRelu}};
     const auto found = kGradients.find(node.operation->name);
-    if (found == kGradients.end() || !only_user(node.inputs[0])) return;
+    if (found == kGradients.end() || replaced_.count(key(node.output(0)))) return;
+    if (!only_user(node.inputs[0])) return;
     Value v = node.inputs[0];
     const bool reshaped = v.node->operation->name == "reshape";
     if (reshaped) v = v.node->inputs[0];
@@ -279,26 +281,22 @@ class Fusion {
     replaced_[key(node.output(0))] = result;
   }
 
-  /// relu's gradient keeps or drops what a winner of max pooling gets, and y there is the pooled y:
-  /// so it comes before the pooling's, on the smaller image.
-  void move_before_pooling(const Node& node) {
-    const std::string& name = node.operation->name;
-    if (name != "relu_backward" && name != "relu6_backward") return;
-    if (replaced_.count(key(node.output(0))) || !only_user(node.inputs[0])) return;
-    const Node& pool = *node.inputs[0].node;
+  /// relu's gradient keeps or drops what a winner of max pooling gets, by the pooled y: where that
+  /// is not above 0 the pooling names no winner, and nothing is left for relu's gradient to do.
+  void merge_into_pooling(const Node& node) {
+    if (node.operation->name != "relu_backward" || !only_user(node.inputs[0])) return;
+    const Value dx = node.inputs[0];
+    const Node& pool = *dx.node;
     if (pool.operation->name != "max_pool2d_backward" || pool.gate) return;
     const Value winner = pool.inputs[1];
     const Node& forward = *winner.node;
     if (forward.operation->name != "max_pool2d" || forward.inputs[0] != node.inputs[1]) return;
-    const auto place = [&](const Node& as, const Node& at, std::vector<Value> inputs) {
-      const LayerScope scope(as);
-      const Value made = emit(*as.operation, as.options, std::move(inputs))[0];
-      made.node->id = at.id;
-      users_[made] = users_[at.output(0)];
-      return made;
-    };
-    const Value kept = place(node, pool, {pool.inputs[0], forward.output(0)});
-    replaced_[key(node.output(0))] = place(pool, node, {kept, winner, pool.inputs[2]});
+    if (!only_user(winner)) return;
+    Pool2dOptions options = forward.get<Pool2dOptions>();
+    options.rectified = true;
+    replace(forward, options);
+    users_[dx] = users_[node.output(0)];
+    replaced_[key(node.output(0))] = dx;
   }
 
   /// dw = x^T dy and db = the sums of dy's columns: one pass over dy gives both.
@@ -377,20 +375,29 @@ class Fusion {
     }
   }
 
-  /// Put a loss with other options in the place of one, where a kernel of the device makes it.
-  /// Nodes behind it may have been visited already. Return its outputs; none: it stays.
+  /// Put a node with other options in the place of one, and return its outputs, which may be more.
+  /// Nodes behind it may have been visited already.
+  template <class Options>
+  std::vector<Value> replace(const Node& node, const Options& options) {
+    const LayerScope scope(node);
+    const auto made = emit(*node.operation, std::make_shared<Options>(options), node.inputs);
+    made[0].node->id = node.id;
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      const Value old = node.output(static_cast<int>(i));
+      users_[made[i]] = users_[old];
+      replaced_[key(old)] = made[i];
+    }
+    for (const auto& later : graph_.order)
+      for (Value& input : later->inputs) input = current(input);
+    return made;
+  }
+
+  /// The same for a loss, where a kernel of the device makes it; none: it stays.
   std::vector<Value> replace_loss(const Node& loss, const LossOptions& options,
                                   const std::vector<Type>& outputs) {
     const auto with_options = std::make_shared<LossOptions>(options);
     if (!is_served(*loss.operation, with_options, loss.inputs, outputs, {})) return {};
-    const LayerScope scope(loss);
-    const auto made = emit(*loss.operation, with_options, loss.inputs);
-    made[0].node->id = loss.id;
-    for (size_t i = 0; i < loss.outputs.size(); ++i)
-      replaced_[key(loss.output(static_cast<int>(i)))] = made[i];
-    for (const auto& node : graph_.order)
-      for (Value& input : node->inputs) input = current(input);
-    return made;
+    return replace(loss, options);
   }
 
   /// The mean of top_k_correct: the loss of the same scores and labels counts the right rows too.
