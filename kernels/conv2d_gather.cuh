@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <striate/kernels/gemm_tile.cuh>
+#include <striate/kernels/ptx.cuh>
 
 namespace striate::cuda {
 
@@ -44,12 +45,10 @@ struct Place {
 
   __device__ void advance(const Digits& d) {
     inner += d.inner_step;
-    const int carry = inner >= d.inner_size;
-    inner -= carry ? d.inner_size : 0;
-    middle += d.middle_step + carry;
-    const int next = middle >= d.middle_size;
-    middle -= next ? d.middle_size : 0;
-    outer += d.outer_step + next;
+    middle += d.middle_step;
+    outer += d.outer_step;
+    carry(inner, d.inner_size, d.inner_size, middle, 1);
+    carry(middle, d.middle_size, d.middle_size, outer, 1);
   }
 };
 
@@ -66,6 +65,31 @@ struct Gather {
   int64_t image_pitch;          // elements
   int row_pitch, column_pitch;  // a picture has fewer than 2^31
   int mul_h, mul_w, step_h, step_w;
+};
+
+/// Steps through the positions, as a pixel under a tap moves: by rows and columns, by the elements
+/// of whole pictures, and by a distance, to which something comes at the end of a row of positions
+/// and of a picture. Parts of the distance may wrap around 32 bits, the sum does not.
+struct Walk {
+  int rows = 0, columns = 0;
+  int row_span = 0, column_span = 0;  // of all positions of a picture
+  int distance = 0, next_row = 0, next_picture = 0;
+  int64_t pictures = 0;
+
+  Walk() = default;
+  Walk(const Gather& g, const Digits& d)
+      : rows(d.middle_step * g.mul_h),
+        columns(d.inner_step * g.mul_w),
+        row_span(d.middle_size * g.mul_h),
+        column_span(d.inner_size * g.mul_w),
+        pictures(d.outer_step * g.image_pitch) {
+    const auto elements = [&](int64_t down, int64_t across) {
+      return down * g.row_pitch + across * g.column_pitch;
+    };
+    distance = static_cast<int>(elements(rows, columns));
+    next_row = static_cast<int>(elements(g.mul_h, -column_span));
+    next_picture = static_cast<int>(g.image_pitch - elements(row_span, 0));
+  }
 };
 
 inline constexpr int kFarOutside = -(1 << 29);
@@ -111,10 +135,10 @@ struct GatherRows : RowStage<T, Tile, Tile::kRows, vectors> {
 #pragma unroll
     for (int i = 0; i < Stage::kLoads; ++i)
       this->held[i] = fetch<T, Stage::kWidth>(
-          origin[i] + offset,
-          (Tile::kWholeSteps || depth_left > 0) &&
-              static_cast<unsigned>(h0[i] + r) < static_cast<unsigned>(g.height) &&
-              static_cast<unsigned>(w0[i] + s) < static_cast<unsigned>(g.width));
+          moved(origin[i], offset),
+          (Tile::kWholeSteps || depth_left > 0) &
+              (static_cast<unsigned>(h0[i] + r) < static_cast<unsigned>(g.height)) &
+              (static_cast<unsigned>(w0[i] + s) < static_cast<unsigned>(g.width)));
     tap.advance(digits);
     depth_left -= Tile::kDepth;
   }
@@ -126,36 +150,40 @@ struct FilterPitch {
   int filter, row, column;
 };
 
+/// Both operands go through the depth together, so these taps are the left one's: lanes hand them
+/// round, but for the largest tile, where all threads are under the same one. They load first.
 template <class T, class Tile, bool vectors>
 struct FilterColumns : ColumnStage<T, Tile, Tile::kColumns, vectors> {
   using Stage = ColumnStage<T, Tile, Tile::kColumns, vectors>;
   const FilterPitch& pitch;
-  const Digits& digits;  // of the depth: tap row, tap column, filter
+  const Place& tap;  // of the left operand: tap row, tap column, filter
   const T* from;
-  Place place;
   int depth_left;
   bool valid;
 
   /// `data`: of the first tap and filter at the tile's first column, of which `left` remain.
-  __device__ FilterColumns(const FilterPitch& elements, const Digits& depth_digits, const T* data,
-                           int left, int depth_begin, int depth_end)
+  __device__ FilterColumns(const FilterPitch& elements, const Place& left_tap, const T* data,
+                           int left, int depth)
       : pitch(elements),
-        digits(depth_digits),
+        tap(left_tap),
         from(data + Stage::column()),
-        place(depth_begin + (Tile::kWholeSteps ? 0 : Stage::depth(0)), depth_digits),
-        depth_left(depth_end - depth_begin - Stage::depth(0)),
+        depth_left(depth - Stage::depth(0)),
         valid(Stage::column() < left && Stage::is_inside(0)) {
     if (Tile::kWholeSteps) from += Stage::depth(0) * pitch.filter;
   }
 
   __device__ void load() {
+    const int mine = tap.inner * pitch.filter + tap.outer * pitch.row + tap.middle * pitch.column;
 #pragma unroll
     for (int i = 0; i < Stage::kLoads; ++i) {
-      const int offset =
-          place.inner * pitch.filter + place.outer * pitch.row + place.middle * pitch.column;
+      int offset = mine;
+      if constexpr (!Tile::kWholeSteps) {
+        const int depth = Stage::depth(i);
+        offset =
+            __shfl_sync(~0U, mine, depth / Stage::kWidth) + depth % Stage::kWidth * pitch.filter;
+      }
       this->held[i] = fetch<T, Stage::kWidth>(
-          from + offset, valid && (Tile::kWholeSteps || depth_left > i * Stage::kPass));
-      place.advance(digits);
+          moved(from, offset), valid & (Tile::kWholeSteps || depth_left > i * Stage::kPass));
     }
     depth_left -= Tile::kDepth;
   }
@@ -167,40 +195,43 @@ template <class T, class Tile, bool vectors>
 struct GatherColumns : ColumnStage<T, Tile, Tile::kColumns, vectors> {
   using Stage = ColumnStage<T, Tile, Tile::kColumns, vectors>;
   const Gather& g;
-  const Digits& digits;  // of the depth: picture, row, column of the position
+  const Walk& walk;
   const T* from;
-  Place position;
-  int h0, w0, depth_left;
-  bool ones;
+  int h, w, h_end, w_end, depth_left;  // h, w: of the pixel under the tap
+  T outside;                           // what lies outside the picture: 1 in the column of ones
 
   /// `taps`: tap rows, tap columns, channels; `column`: the tile's first; `depth_begin`: the first
-  /// position to add, of `depth`.
-  __device__ GatherColumns(const Gather& gather, const Digits& depth_digits, const Positions& seen,
-                           const T* data, int3 taps, int column, int64_t depth_begin, int depth)
-      : g(gather),
-        digits(depth_digits),
-        position(depth_begin + Stage::depth(0), depth_digits),
-        depth_left(Stage::is_inside(0) ? depth - Stage::depth(0) : 0) {
+  /// position to add, of `depth`; `digits`: of the positions.
+  __device__ GatherColumns(const Gather& gather, const Walk& steps, const Digits& digits,
+                           const Positions& seen, const T* data, int3 taps, int column,
+                           int64_t depth_begin, int depth)
+      : g(gather), walk(steps), depth_left(Stage::is_inside(0) ? depth - Stage::depth(0) : 0) {
     const int at = column + Stage::column(), channel = at % taps.z, tap = at / taps.z;
     const int r = tap / taps.y, s = tap % taps.y;
-    h0 = seen.off_h + r * g.step_h;
-    w0 = seen.off_w + s * g.step_w;
-    from = data + (channel + h0 * g.row_pitch + w0 * g.column_pitch);
-    ones = r == taps.x && s == 0 && channel == 0;
-    if (r >= taps.x) h0 = kFarOutside;
+    const Place position(depth_begin + Stage::depth(0), digits);
+    const int h0 = seen.off_h + r * g.step_h, w0 = seen.off_w + s * g.step_w;
+    h = h0 + position.middle * g.mul_h, w = w0 + position.inner * g.mul_w;
+    from = data + (position.outer * g.image_pitch + h * g.row_pitch + w * g.column_pitch + channel);
+    if (r >= taps.x) h += kFarOutside - h0;
+    h_end = (r >= taps.x ? kFarOutside : h0) + walk.row_span, w_end = w0 + walk.column_span;
+    outside = from_float<T>(r == taps.x && s == 0 && channel == 0 ? 1 : 0);
   }
 
   __device__ void load() {
 #pragma unroll
     for (int i = 0; i < Stage::kLoads; ++i) {
-      const int h = position.middle * g.mul_h, w = position.inner * g.mul_w;
-      const bool valid = depth_left > i * Stage::kPass;
-      this->held[i] = fetch<T, Stage::kWidth>(
-          from + position.outer * g.image_pitch + (h * g.row_pitch + w * g.column_pitch),
-          valid && static_cast<unsigned>(h0 + h) < static_cast<unsigned>(g.height) &&
-              static_cast<unsigned>(w0 + w) < static_cast<unsigned>(g.width));
-      if (ones && valid) this->held[i].at[0] = from_float<T>(1);
-      position.advance(digits);
+      auto& held = this->held[i];
+      held = {};
+      held.at[0] = outside;
+      if ((depth_left > i * Stage::kPass) &
+          (static_cast<unsigned>(h) < static_cast<unsigned>(g.height)) &
+          (static_cast<unsigned>(w) < static_cast<unsigned>(g.width)))
+        held = *reinterpret_cast<const Elements<T, Stage::kWidth>*>(from);
+      int distance = walk.distance;
+      h += walk.rows, w += walk.columns;
+      carry(w, w_end, walk.column_span, h, g.mul_h, distance, walk.next_row);
+      carry(h, h_end, walk.row_span, distance, walk.next_picture);
+      from = moved(from, distance) + walk.pictures;
     }
     depth_left -= Tile::kDepth;
   }

@@ -59,16 +59,14 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const int depth = rows.taps * columns.taps * g.group_filters;
   const int begin = min(static_cast<int>(blockIdx.y) * p.slice_depth, depth);
   const int end = min(begin + p.slice_depth, depth);
-  using Columns = FilterColumns<T, Tile, vectors>;
   const int taps = max(columns.taps, 1);
-  const Digits left_digits(Tile::kDepth, taps, g.group_filters);
-  const Digits right_digits(Columns::Stage::kStep, taps, g.group_filters);
+  const Digits digits(Tile::kDepth, taps, g.group_filters);
   const Positions seen = {rows.count, columns.count, rows.off, columns.off};
-  GatherRows<T, Tile, vectors> left(g.gather, unit ? p.unit_digits : left_digits, seen,
+  GatherRows<T, Tile, vectors> left(g.gather, unit ? p.unit_digits : digits, seen,
                                     p.dy + group * g.group_filters, first, positions, begin, end);
-  Columns right(g.pitch, unit ? p.unit_digits : right_digits,
-                p.w + first_filter(g, rows, columns, group) + column, g.group_channels - column,
-                begin, end);
+  FilterColumns<T, Tile, vectors> right(g.pitch, left.tap,
+                                        p.w + first_filter(g, rows, columns, group) + column,
+                                        g.group_channels - column, end - begin);
   const Sums<Tile> sums =
       multiply<Tile>(left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, shared);
   store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,

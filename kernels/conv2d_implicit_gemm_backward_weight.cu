@@ -24,11 +24,12 @@ struct BackwardWeight {
   T* db;  // null: not wanted
   Gather gather;
   Digits digits;  // of the positions
+  Walk walk;
   Positions window;
   int3 taps;  // tap rows, tap columns, channels of a group
-  int64_t positions, filters;
+  int64_t positions;
   int64_t pitch;  // from one filter to the next, in the output or the workspace
-  int column_tiles, row_tiles, columns, stored_columns, group_filters;
+  int filters, column_tiles, row_tiles, columns, stored_columns, group_filters;
   int slice_depth;
 };
 
@@ -49,8 +50,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const int depth = static_cast<int>(min(int64_t{p.slice_depth}, p.positions - begin));
   PlainColumns<T, Tile, Tile::kRows, vectors> left(p.dy + begin * p.filters + filter, p.filters,
                                                    filters, depth);
-  GatherColumns<T, Tile, vectors> right(p.gather, p.digits, p.window, p.x + group * p.taps.z,
-                                        p.taps, column, begin, depth);
+  GatherColumns<T, Tile, vectors> right(p.gather, p.walk, p.digits, p.window,
+                                        p.x + group * p.taps.z, p.taps, column, begin, depth);
   const Sums<Tile> sums =
       multiply<Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
   store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
@@ -91,7 +92,7 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Argu
   const int64_t columns = s.R * s.S * (s.C / s.groups);
   p.gather = gather_of(s), p.window = positions_of(s);
   p.taps = {static_cast<int>(s.R), static_cast<int>(s.S), static_cast<int>(s.C / s.groups)};
-  p.positions = s.N * s.P * s.Q, p.filters = s.K;
+  p.positions = s.N * s.P * s.Q, p.filters = static_cast<int>(s.K);
   p.group_filters = static_cast<int>(s.K / s.groups);
   p.column_tiles = static_cast<int>(plan.column_tiles);
   p.row_tiles = static_cast<int>(plan.row_tiles);
@@ -104,6 +105,7 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Argu
     using Tile = decltype(tile);
     using Right = ColumnStage<T, Tile, Tile::kColumns, decltype(by_fours)::value>;
     p.digits = {Right::kStep, static_cast<int>(s.P), static_cast<int>(s.Q)};
+    p.walk = Walk(p.gather, p.digits);
     launch("conv2d_backward_weight implicit_gemm",
            conv2d_implicit_gemm_backward_weight_kernel<T, Tile, decltype(by_fours)::value>,
            grid_of<Tile>(plan), a.stream, p);

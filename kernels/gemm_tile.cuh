@@ -137,7 +137,7 @@ struct PlainRows : RowStage<T, Tile, rows, vectors> {
     for (int i = 0; i < Stage::kLoads; ++i)
       this->held[i] = fetch<T, Stage::kWidth>(
           from + i * Stage::kPass * pitch,
-          (Tile::kWholeSteps || depth_left > 0) && Stage::row(i) < rows_left);
+          (Tile::kWholeSteps || depth_left > 0) & (Stage::row(i) < rows_left));
     from += Tile::kDepth;
     depth_left -= Tile::kDepth;
   }
@@ -164,7 +164,7 @@ struct PlainColumns : ColumnStage<T, Tile, columns, vectors> {
     for (int i = 0; i < Stage::kLoads; ++i)
       this->held[i] =
           fetch<T, Stage::kWidth>(from + i * Stage::kPass * pitch,
-                                  valid && Stage::is_inside(i) && Stage::depth(i) < depth_left);
+                                  valid & Stage::is_inside(i) & (Stage::depth(i) < depth_left));
     from += Tile::kDepth * pitch;
     depth_left -= Tile::kDepth;
   }
@@ -198,7 +198,8 @@ struct Sums {
 };
 
 /// Return this thread's sums over `steps` steps. All threads of the block must call it; `shared`
-/// holds Tile::kSharedFloats and is free again after a barrier.
+/// holds Tile::kSharedFloats and is free again after a barrier. The right operand loads first: it
+/// may read where the left one stands.
 template <class Tile, class Left, class Right>
 __device__ Sums<Tile> multiply(Left& left, Right& right, int steps, float* shared) {
   Sums<Tile> sums = {};
@@ -209,16 +210,16 @@ __device__ Sums<Tile> multiply(Left& left, Right& right, int steps, float* share
   constexpr int kHalf = Tile::kLeftFloats + Tile::kRightFloats;
   const float* a = shared + Tile::row();
   const float* b = shared + Tile::kLeftFloats + Tile::column();
-  left.load();
   right.load();
+  left.load();
   left.store(shared);
   right.store(shared + Tile::kLeftFloats);
   __syncthreads();
   for (int half = 0;; half ^= kHalf) {
     const bool more = --steps > 0;
     if (more) {
-      left.load();
       right.load();
+      left.load();
     }
 #pragma unroll
     for (int d = 0; d < Tile::kDepth; ++d) {

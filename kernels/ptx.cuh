@@ -1,7 +1,10 @@
 // The instructions that CUDA C++ has no words for: asynchronous copies to shared memory, matrices
-// from shared memory to registers, and their products on tensor cores. All inline PTX is here.
+// from shared memory to registers, and their products on tensor cores. And what the compiler makes
+// several instructions of in the loops of gathered operands: addresses and carries between digits.
+// All inline PTX is here.
 //
-// They need compute capability 8.0; code for older devices is compiled, never launched.
+// Copies, matrices and their products need compute capability 8.0; code for older devices is
+// compiled, never launched.
 // Source: PTX ISA 9.0, sections 9.7.9.25 (cp.async), 9.7.14.5 (mma, ldmatrix).
 #pragma once
 
@@ -16,6 +19,34 @@ namespace striate::cuda {
 /// Return the address of shared memory as these instructions take it.
 __device__ inline uint32_t shared_address(const void* shared) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+}
+
+/// Return `data` in global memory moved by some elements, by one instruction. The compiler would
+/// take sums of several offsets apart, which costs four for every load.
+template <class T>
+__device__ const T* moved(const T* data, int elements) {
+  size_t address = 0;
+  asm("mad.wide.s32 %0, %1, %2, %3;"
+      : "=l"(address)
+      : "r"(elements), "n"(sizeof(T)), "l"(__cvta_generic_to_global(data)));
+  return static_cast<const T*>(__cvta_global_to_generic(address));
+}
+
+/// Where a place has reached its end, take `span` off and add `step` to the next place.
+__device__ inline void carry(int& place, int end, int span, int& next, int step) {
+  asm("{ .reg .pred reached; setp.ge.s32 reached, %0, %2; @reached sub.s32 %0, %0, %3; "
+      "@reached add.s32 %1, %1, %4; }"
+      : "+r"(place), "+r"(next)
+      : "r"(end), "r"(span), "r"(step));
+}
+
+/// The same with a distance, to which `more` is added then; it may wrap around on the way.
+__device__ inline void carry(int& place, int end, int span, int& next, int step, int& distance,
+                             int more) {
+  asm("{ .reg .pred reached; setp.ge.s32 reached, %0, %3; @reached sub.s32 %0, %0, %4; "
+      "@reached add.s32 %1, %1, %5; @reached add.s32 %2, %2, %6; }"
+      : "+r"(place), "+r"(next), "+r"(distance)
+      : "r"(end), "r"(span), "r"(step), "r"(more));
 }
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800

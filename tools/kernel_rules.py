@@ -80,7 +80,7 @@ def product_families() -> list[Family]:
     bias' column singly.
     """
     shares = {(128, 128, "true"): 80, (128, 64, "true"): 70, (128, 64, "false"): 60,
-              (64, 32, "true"): 65, (64, 32, "false"): 49}  # fmt: skip
+              (64, 32, "true"): 70, (64, 32, "false"): 60}  # fmt: skip
     kernels = [
         ("conv2d_implicit_gemm(_backward_input)?", "", True),
         ("conv2d_implicit_gemm_backward_weight", "", False),
