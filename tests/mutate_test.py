@@ -15,6 +15,7 @@ from environment import ROOT, Failed
 from mutants import Mutant, Survivors, read_mutants, read_tests, sample, source_name
 
 SOURCE = "kernels/reduce.cu"
+KERNEL = "_ZN7striate7kernels6kernelEv"
 LINES = [line.strip() for line in (ROOT / SOURCE).read_text().splitlines()]
 LINE = next(i for i, line in enumerate(LINES, 1) if line.startswith("if (wins(other, best))"))
 
@@ -77,17 +78,25 @@ def test_a_mutant_knows_the_launch_of_each_test_that_reaches_it(tmp_path):
     tests = read_tests(report)
     start = tests[0].start
     place = {"kind": "drop_guard", "file": SOURCE, "line": 1, "ptx": "", "equivalent": ""}
-    lines = [{"kernel": "k", "places": [{**place, "index": i} for i in range(3)]}] + [
-        {"kernel": "k", "time": start + time, "executed": executed}
+    lines = [{"kernel": KERNEL, "places": [{**place, "index": i} for i in range(3)]}] + [
+        {"kernel": KERNEL, "time": start + time, "executed": executed}
         for time, executed in [(0.1, "100"), (0.2, "110"), (10.1, "010")]
     ]
-    coverage.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    theirs = {**lines[0], "kernel": "_ZN3cub6kernelEv"}
+    coverage.write_text("".join(json.dumps(line) + "\n" for line in [theirs, *lines]))
     mutants = read_mutants(coverage, tests)
     assert [m.tests for m in mutants] == [{"A.B": 0}, {"A.B": 1, "C.D": 0}, {}]
 
     report.write_text(REPORT.format('<failure message="no"/>'))
     with pytest.raises(Failed, match="A.B fails without a change"):
         read_tests(report)
+
+
+def test_a_small_sample_may_have_survivors_by_chance():
+    assert [mutate.most_survivors(n, is_sample=True) for n in (1, 10, 24, 60, 100)] == [
+        1, 2, 3, 6, 9]  # fmt: skip
+    assert [mutate.most_survivors(n, is_sample=False) for n in (19, 20, 60, 100)] == [0, 1, 3, 5]
+    assert mutate.most_survivors(200, is_sample=True) == 10
 
 
 class Stub:
@@ -134,8 +143,8 @@ def test_survivors_that_nobody_explains_are_a_failure(
     start = read_tests(report)[0].start
     place = {"kind": "drop_guard", "file": SOURCE, "ptx": "@%p1 bra L;", "equivalent": ""}
     places = [{**place, "index": i, "line": LINE if i >= 20 - known else 1} for i in range(20)]
-    launch = {"kernel": "k", "time": start + 0.1, "executed": "1" * 20}
-    lines = [{"kernel": "k", "places": places}, launch]
+    launch = {"kernel": KERNEL, "time": start + 0.1, "executed": "1" * 20}
+    lines = [{"kernel": KERNEL, "places": places}, launch]
     coverage.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     class Noticing:

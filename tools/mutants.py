@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from environment import ROOT, Failed
+from machine_code import is_ours
 
 SURVIVORS = ROOT / "tests" / "mutation_survivors.json"
 
@@ -87,7 +88,7 @@ def read_tests(report: Path) -> list[Test]:
 
 
 def read_mutants(coverage: Path, tests: list[Test]) -> list[Mutant]:
-    """Read what the emulator wrote: the places of each kernel, and those each launch executed."""
+    """Read the places of each kernel of ours, and those each launch executed."""
     starts = [test.start for test in tests]
     places: dict[str, list[Mutant]] = {}
     launches: Counter[tuple[str, str]] = Counter()  # of a kernel in a test
@@ -96,6 +97,8 @@ def read_mutants(coverage: Path, tests: list[Test]) -> list[Mutant]:
     with open(coverage) as lines:
         for entry in map(json.loads, lines):
             kernel = entry["kernel"]
+            if not is_ours(kernel):
+                continue
             if "places" in entry:
                 made = places.setdefault(kernel, [Mutant(kernel, **p) for p in entry["places"]])
                 for mutant in made:
