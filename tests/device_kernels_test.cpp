@@ -39,12 +39,18 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
   Values numbers = draw_inputs(forward)[0];
   std::vector<float> negative(numbers.begin(), numbers.end());
   for (float& v : negative) v -= 2;
-  std::vector<float> nan = negative;
-  for (size_t i = 5; i < nan.size(); i += 100) nan[i] = NAN;
-  Case below = forward, beyond = forward;
+  Case below = forward;
   below.inputs = {Input::of(x, negative)};
-  beyond.inputs = {Input::of(x, nan)};
-  run_table({forward, below, beyond, backward});
+  std::vector<Case> table = {forward, below, backward};
+  for (size_t first = 4; first < 8; ++first) {  // in each turn of a loop, for each channel
+    std::vector<float> nan = negative;
+    for (size_t channel = 0; channel < 8; ++channel)
+      nan[(3 * 20 + 4 + (first + channel) % 4) * 8 + channel] = NAN;
+    Case beyond = forward;
+    beyond.inputs = {Input::of(x, nan)};
+    table.push_back(beyond);
+  }
+  run_table(table);
 }
 
 TEST(DeviceKernels, LongRowsAreABlocksWork) {
@@ -127,13 +133,16 @@ TEST(DeviceKernels, ValuesThatAreNotFiniteSetTheFault) {
                                      {5000, NAN},
                                      {4096, -infinity},
                                      {5003, infinity}}) {
-    std::vector<float> a(5001, 1), b(3, -1e38f);
-    if (place >= 0)
-      (place < 5001 ? a[static_cast<size_t>(place)] : b[static_cast<size_t>(place - 5001)]) = value;
-    const auto x = on_device(a, device), y = on_device(b, device);
-    const auto block = on_device(std::vector<StepBlock>(1), device);
-    run(problem, {x->data(), y->data(), block->data()}, {});
-    EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, place < 0 ? 0u : 1u) << place;
+    for (const size_t before : {0, 1}) {  // a view of what begins one element earlier
+      std::vector<float> a(5001 + before, 1), b(3, -1e38f);
+      if (place >= 0)
+        (place < 5001 ? a[static_cast<size_t>(place) + before]
+                      : b[static_cast<size_t>(place - 5001)]) = value;
+      const auto x = on_device(a, device), y = on_device(b, device);
+      const auto block = on_device(std::vector<StepBlock>(1), device);
+      run(problem, {static_cast<float*>(x->data()) + before, y->data(), block->data()}, {});
+      EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, place < 0 ? 0u : 1u) << place;
+    }
   }
 }
 
