@@ -56,29 +56,38 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
       multiply<Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
   store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
                  p.stored_columns - column, shared);
+  constexpr int kWidth = vectors ? 4 : 1;
   const int taps = p.taps.x * p.taps.y * p.taps.z, ones = taps - column;
-  add_slices<vectors, Tile>(p.to, static_cast<int>(blockIdx.x), offsets, p.stored_columns - column,
-                            [&](int row, int at, const Elements<float, vectors ? 4 : 1>& whole) {
-                              if (at == ones) {
-                                p.db[filter + row] = from_float<T>(whole.at[0]);
-                                return;
-                              }
-                              Elements<T, vectors ? 4 : 1> dw;
-                              for (int e = 0; e < (vectors ? 4 : 1); ++e)
-                                dw.at[e] = from_float<T>(whole.at[e]);
-                              T* to = p.to.y + (int64_t{filter} + row) * taps + column + at;
-                              *reinterpret_cast<Elements<T, vectors ? 4 : 1>*>(to) = dw;
-                            });
-  if (!p.db || p.to.slices) return;
+  const bool adds = add_slices<vectors, Tile>(
+      p.to, static_cast<int>(blockIdx.x), offsets, p.stored_columns - column,
+      [&](int row, int at, const Elements<float, kWidth>& whole) {
+        if (at == ones) {
+          shared[row] = whole.at[0];
+          return;
+        }
+        Elements<T, kWidth> dw;
+        for (int e = 0; e < kWidth; ++e) dw.at[e] = from_float<T>(whole.at[e]);
+        T* to = p.to.y + (int64_t{filter} + row) * taps + column + at;
+        *reinterpret_cast<Elements<T, kWidth>*>(to) = dw;
+      });
+  if (!p.db || ones < 0 || ones >= Tile::kColumns || (p.to.slices && !adds)) return;
+  if (!p.to.slices) {
+    __syncthreads();
 #pragma unroll
-  for (int j = 0; j < Tile::kThreadColumns; ++j) {
-    if (Tile::column() + j / 4 * 32 + j % 4 != ones) continue;
+    for (int j = 0; j < Tile::kThreadColumns; j += kWidth) {
+      if (Tile::column() + j / 4 * 32 + j % 4 != ones) continue;
 #pragma unroll
-    for (int i = 0; i < Tile::kThreadRows; ++i) {
-      const int row = Tile::row() + i / 4 * 16 + i % 4;
-      if (row < filters) p.db[filter + row] = from_float<T>(sums.at[i][j]);
+      for (int i = 0; i < Tile::kThreadRows; ++i)
+        shared[Tile::row() + i / 4 * 16 + i % 4] = sums.at[i][j];
     }
   }
+  __syncthreads();  // the column of ones is in shared memory: rows side by side are stored at once
+  static_assert(Tile::kThreads * kWidth >= Tile::kRows);
+  const int row = static_cast<int>(threadIdx.x) * kWidth;
+  if (row >= min(filters, Tile::kRows)) return;
+  Elements<T, kWidth> db;
+  for (int e = 0; e < kWidth; ++e) db.at[e] = from_float<T>(shared[row + e]);
+  *reinterpret_cast<Elements<T, kWidth>*>(p.db + filter + row) = db;
 }
 
 template <class T>
@@ -87,7 +96,7 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Argu
   p.x = static_cast<const T*>(a.inputs[0]), p.dy = static_cast<const T*>(a.inputs[1]);
   p.to.y = static_cast<T*>(a.outputs[0]);
   p.db = has_bias ? static_cast<T*>(a.outputs[1]) : nullptr;
-  const bool vectors = plans.may_use_vectors && all_aligned(p.x, p.dy, p.to.y);
+  const bool vectors = plans.may_use_vectors && all_aligned(p.x, p.dy, p.to.y, p.db);
   const GemmPlan& plan = vectors ? plans.vectors : plans.scalars;
   const int64_t columns = s.R * s.S * (s.C / s.groups);
   p.gather = gather_of(s), p.window = positions_of(s);

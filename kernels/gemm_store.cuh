@@ -109,13 +109,13 @@ __device__ void store(const Sums<Tile>& sums, const Destination<T>& to, const T*
 }
 
 /// Where this is the last block of its tile, add the tile's slices in their order; give four sums
-/// side by side, or one, to `finish(row, column, sums)`. `tile` counts those of one slice; the
-/// others as of `store`, which was called before.
+/// side by side, or one, to `finish(row, column, sums)`; return whether it is. `tile` counts those
+/// of one slice; the others as of `store`, which was called before.
 template <bool vectors, class Tile, class T, class Finish>
-__device__ void add_slices(const Destination<T>& to, int tile, const int64_t* offsets, int columns,
+__device__ bool add_slices(const Destination<T>& to, int tile, const int64_t* offsets, int columns,
                            Finish finish) {
-  if constexpr (Tile::kWholeSteps) return;  // the largest tile has no registers to spare
-  if (to.last_adds == 0 || !comes_last(tile, to.last_adds)) return;
+  if constexpr (Tile::kWholeSteps) return false;  // the largest tile has no registers to spare
+  if (to.last_adds == 0 || !comes_last(tile, to.last_adds)) return false;
   constexpr int kWidth = vectors ? 4 : 1, kAcross = Tile::kColumns / kWidth;
 #pragma unroll 1
   for (int i = threadIdx.x; i < Tile::kRows * kAcross; i += Tile::kThreads) {
@@ -131,6 +131,7 @@ __device__ void add_slices(const Destination<T>& to, int tile, const int64_t* of
     }
     finish(row, column, sums);
   }
+  return true;
 }
 
 /// Add the slices, bias and residual, and activate.
@@ -142,23 +143,23 @@ __device__ void finish_tile(const Destination<T>& to, const T* bias, int tile,
       to, tile, offsets, columns, [&](int row, int column, const Elements<float, kWidth>& sums) {
         const int64_t at = offsets[row] + column;
         Elements<T, kWidth> y;
-        if constexpr (has_tail)
-          if (to.tail && at >= to.tail_begin) {
+        T* place = to.y + at;
+        if (has_tail && to.tail && at >= to.tail_begin) {
+          place = to.tail + (at - to.tail_begin);
 #pragma unroll
-            for (int e = 0; e < kWidth; ++e) y.at[e] = from_float<T>(sums.at[e]);
-            *reinterpret_cast<Elements<T, kWidth>*>(to.tail + at - to.tail_begin) = y;
-            return;
+          for (int e = 0; e < kWidth; ++e) y.at[e] = from_float<T>(sums.at[e]);
+        } else {
+          const auto add = fetch<T, kWidth>(bias + column, bias);
+          const auto residual = fetch<T, kWidth>(to.residual + at, to.residual);
+          const auto gated = fetch<T, kWidth>(to.gated + at, to.gated);
+#pragma unroll
+          for (int e = 0; e < kWidth; ++e) {
+            const float sum = sums.at[e] + to_float(add.at[e]) + to_float(residual.at[e]);
+            y.at[e] =
+                from_float<T>(to.gated ? to.gate(sum, to_float(gated.at[e])) : to.activation(sum));
           }
-        const auto add = fetch<T, kWidth>(bias + column, bias);
-        const auto residual = fetch<T, kWidth>(to.residual + at, to.residual);
-        const auto gated = fetch<T, kWidth>(to.gated + at, to.gated);
-#pragma unroll
-        for (int e = 0; e < kWidth; ++e) {
-          const float sum = sums.at[e] + to_float(add.at[e]) + to_float(residual.at[e]);
-          y.at[e] =
-              from_float<T>(to.gated ? to.gate(sum, to_float(gated.at[e])) : to.activation(sum));
         }
-        *reinterpret_cast<Elements<T, kWidth>*>(to.y + at) = y;
+        *reinterpret_cast<Elements<T, kWidth>*>(place) = y;
       });
 }
 

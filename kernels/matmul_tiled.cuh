@@ -66,10 +66,15 @@ __device__ void make_tile(const Product<T>& p, const ProductPlace& place, float*
 #pragma unroll
     for (int i = 0; i < Tile::kThreadRows; ++i) {
       if (row + Tile::row() + i / 4 * 16 + i % 4 != p.M) continue;
+      constexpr int kWidth = vectors ? 4 : 1;
 #pragma unroll
-      for (int j = 0; j < Tile::kThreadColumns; ++j) {
+      for (int j = 0; j < Tile::kThreadColumns; j += kWidth) {
         const int at = Tile::column() + j / 4 * 32 + j % 4;
-        if (at < columns) p.sums[column + at] = from_float<T>(sums.at[i][j]);
+        if (at >= columns) continue;
+        Elements<T, kWidth> sum;
+#pragma unroll
+        for (int e = 0; e < kWidth; ++e) sum.at[e] = from_float<T>(sums.at[i][j + e]);
+        *reinterpret_cast<Elements<T, kWidth>*>(p.sums + column + at) = sum;
       }
     }
   }

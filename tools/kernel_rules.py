@@ -76,24 +76,17 @@ class Family:
 def product_families() -> list[Family]:
     """Return the families of float32 products on CUDA cores: gates for each tile and variant.
 
-    Tiles of 64x32 serve grids that larger ones would not fill. Gradients of weights store their
-    bias' column singly.
+    Tiles of 64x32 serve grids that larger ones would not fill.
     """
     shares = {(128, 128, "true"): 80, (128, 64, "true"): 70, (128, 64, "false"): 60,
               (64, 32, "true"): 70, (64, 32, "false"): 60}  # fmt: skip
-    kernels = [
-        ("conv2d_implicit_gemm(_backward_input)?", "", True),
-        ("conv2d_implicit_gemm_backward_weight", "", False),
-        ("matmul_tiled", ", false", True),
-        ("matmul_tiled", ", true", False),  # of a transposed
-    ]
     return [
         Family(f"f32 {rows}x{columns}, {'vectors' if vectors == 'true' else 'scalars'}",
-               rf"^{kernel}_kernel<float, Tile<{rows}, {columns},[^>]*>, {vectors}{flag}",
+               r"^(conv2d_implicit_gemm(_backward_\w+)?|matmul_tiled)_kernel<float, "
+               rf"Tile<{rows}, {columns},[^>]*>, {vectors}",
                ffma=ffma, wide_loads="loop" if vectors == "true" else "",
-               wide_stores=vectors == "true" and only_tiles)
+               wide_stores=vectors == "true")
         for (rows, columns, vectors), ffma in shares.items()
-        for kernel, flag, only_tiles in kernels
     ] + [
         Family(f"f32 {rows}x{columns}, Winograd",
                rf"^winograd_products_kernel<Tile<{rows}, {columns},",
