@@ -37,6 +37,23 @@ TEST(Chain, EveryEntryAgreesWithTheReference) {
   run_table(table);
 }
 
+// Each input may have a type of its own, in vectors, behind the last one, and as a single number.
+TEST(Chain, InputsOfDifferentTypes) {
+  std::vector<Case> table;
+  const DType types[] = {DType::kF32, DType::kF16, DType::kBF16};
+  for (const DType first : types)
+    for (const DType second : types)
+      for (const DType result : types)
+        for (const Shape& other : {Shape{3, 5, 7}, Shape{}}) {
+          Case c = chain_case("shift 0 -1;multiply 1 1", {{3, 5, 7}, other});
+          c.inputs[0].dtype = first, c.inputs[1].dtype = second;
+          c.outputs[0].dtype = result;
+          if (result != DType::kF32) c.limit = 0x1p-16;
+          table.push_back(c);
+        }
+  run_table(table);
+}
+
 TEST(Chain, StepsAreReadAsTheyWereWritten) {
   const std::vector<ChainStep> steps = {{"scale", 0, 0.1f}, {"subtract", -2, 1}};
   EXPECT_EQ(kernels::to_string(steps), "scale 0 0.100000001;subtract -2 1");
