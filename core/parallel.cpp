@@ -42,7 +42,7 @@ int threads() { return alone ? 1 : team().load(std::memory_order_relaxed); }
 void set_threads(int count) {
   if (count < 1 || count > 4096)
     throw ShapeError("the number of threads must be from 1 to 4096", std::to_string(count));
-  team().store(count);
+  team().store(std::min(count, omp_get_thread_limit()));
 }
 
 }  // namespace striate

@@ -5,9 +5,10 @@
 
 namespace striate {
 
-/// Return the threads that loops use: STRIATE_THREADS, else the cores this process may use.
+/// Return the threads that loops use: STRIATE_THREADS, else the cores this process may use; at most
+/// OMP_THREAD_LIMIT.
 int threads();
-/// Set the threads for all later loops. Throws ShapeError below 1.
+/// Set the threads for all later loops, at most OMP_THREAD_LIMIT. Throws ShapeError below 1.
 void set_threads(int count);
 
 /// Call `body(i)` for each i in [0, count), on up to threads() threads; nested calls run in place.

@@ -22,11 +22,14 @@ const dnnl::engine& engine() {
 
 int64_t lanes() { return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core ? 16 : 8; }
 
-ThreadCount::ThreadCount(int threads) : before_(omp_get_max_threads()) {
+ThreadCount::ThreadCount(int threads)
+    : before_(omp_get_max_threads()), was_dynamic_(omp_get_dynamic()) {
   if (threads != before_) omp_set_num_threads(threads);
+  if (was_dynamic_) omp_set_dynamic(0);
 }
 ThreadCount::~ThreadCount() {
   if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
+  if (was_dynamic_) omp_set_dynamic(1);
 }
 
 namespace {

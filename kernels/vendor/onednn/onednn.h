@@ -28,7 +28,7 @@ class ThreadCount {
   ThreadCount& operator=(const ThreadCount&) = delete;
 
  private:
-  int before_;
+  int before_, was_dynamic_;
 };
 
 /// Return the floats of one vector register that oneDNN uses here: the channels of its blocks.
