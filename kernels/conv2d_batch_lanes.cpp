@@ -28,7 +28,7 @@ std::string declines(const Problem& problem) {
   return "";
 }
 
-/// The same, with the images in groups of lanes.
+/// Return the plans with the images in groups of lanes.
 std::vector<LanesPlan> plans_of(const Problem& problem, const Conv2dShape& s, int lanes) {
   LanesPlan plan;
   plan.groups = (s.N + lanes - 1) / lanes;

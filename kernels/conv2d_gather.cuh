@@ -155,6 +155,7 @@ struct FilterPitch {
 template <class T, class Tile, bool vectors>
 struct FilterColumns : ColumnStage<T, Tile, Tile::kColumns, vectors> {
   using Stage = ColumnStage<T, Tile, Tile::kColumns, vectors>;
+  static_assert(!Tile::kWholeSteps || Stage::kLoads == 1, "all loads are under one tap then");
   const FilterPitch& pitch;
   const Place& tap;  // of the left operand: tap row, tap column, filter
   const T* from;

@@ -29,7 +29,7 @@ struct BackwardWeight {
   int3 taps;  // tap rows, tap columns, channels of a group
   int64_t positions;
   int64_t pitch;  // from one filter to the next, in the output or the workspace
-  int filters, column_tiles, row_tiles, columns, stored_columns, group_filters;
+  int filters, column_tiles, row_tiles, stored_columns, group_filters;
   int slice_depth;
 };
 

@@ -20,7 +20,7 @@ struct ConvAxes {
 /// Return the axes; of the gradient to the input, those of each phase of the strides.
 std::vector<ConvAxes> axes_of(const Problem& problem, const Conv2dShape& shape);
 
-/// Return a plan of blocks or lanes for each phase of the strides; one, unless it is backward to the
+/// Return a plan of blocks or lanes for each phase of the strides: one, but for the gradient to the
 /// input.
 template <class Plan>
 std::vector<Plan> plans_of(Plan plan, const Problem& problem, const Conv2dShape& shape) {

@@ -6,7 +6,7 @@
 // One thread computes one place of y (forward) or of dx (backward) for the channels of one pack:
 // neighbours in a warp read neighbouring channels, then neighbouring columns. Backward gathers: a
 // place adds the gradients of the windows it won, in the windows' order, so nothing is added by two
-// threads and the sum has one order. Winners are kept in 8 bits.
+// threads and the sum has one order. Winners are kept in 8 bits, of windows up to 255 places.
 #include <striate/kernels/pool2d.h>
 
 #include <striate/kernels/activation.cuh>

@@ -36,7 +36,7 @@ __device__ const T* moved(const T* data, int elements) {
 __device__ inline void carry(int& place, int end, int span, int& next, int step) {
   asm("{ .reg .pred reached; setp.ge.s32 reached, %0, %2; @reached sub.s32 %0, %0, %3; "
       "@reached add.s32 %1, %1, %4; }"
-      : "+r"(place), "+r"(next)
+      : "+&r"(place), "+&r"(next)
       : "r"(end), "r"(span), "r"(step));
 }
 
@@ -45,7 +45,7 @@ __device__ inline void carry(int& place, int end, int span, int& next, int step,
                              int more) {
   asm("{ .reg .pred reached; setp.ge.s32 reached, %0, %3; @reached sub.s32 %0, %0, %4; "
       "@reached add.s32 %1, %1, %5; @reached add.s32 %2, %2, %6; }"
-      : "+r"(place), "+r"(next), "+r"(distance)
+      : "+&r"(place), "+&r"(next), "+&r"(distance)
       : "r"(end), "r"(span), "r"(step), "r"(more));
 }
 

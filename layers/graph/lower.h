@@ -49,8 +49,9 @@ void schedule(LoweredGraph& graph);
 
 /// Merge neighbours where a kernel of the device does both: conv + activation, batch norm +
 /// residual + relu, batch norm into the convolution before it (inference), an activation's gradient
-/// into the operation before it, a dense layer's gradients, the share of right answers into the
-/// loss. On a device the loss's kernel looks itself whether the step must stop.
+/// into the operation before it, relu's into max pooling's winners, a dense layer's gradients, the
+/// share of right answers into the loss. On a device the loss's kernel looks itself whether the
+/// step must stop.
 void fuse(LoweredGraph& graph, Device device, bool training);
 
 /// True when the kernel that makes `output` tells the step block that it is not finite.
