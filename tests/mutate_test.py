@@ -92,13 +92,6 @@ def test_a_mutant_knows_the_launch_of_each_test_that_reaches_it(tmp_path):
         read_tests(report)
 
 
-def test_a_small_sample_may_have_survivors_by_chance():
-    assert [mutate.most_survivors(n, is_sample=True) for n in (1, 10, 24, 60, 100)] == [
-        1, 2, 3, 6, 9]  # fmt: skip
-    assert [mutate.most_survivors(n, is_sample=False) for n in (19, 20, 60, 100)] == [0, 1, 3, 5]
-    assert mutate.most_survivors(200, is_sample=True) == 10
-
-
 class Stub:
     """Tests of which `C.D` notices mutants of odd index."""
 

@@ -97,10 +97,10 @@ def run_reported(command: list, report: str, option: str, long: bool) -> Count:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     words = [str(word) for word in [*command, f"{option}{file}"]]
-    settings = environment()
+    variables = environment()
     if long:
-        settings["STRIATE_LONG"] = "1"
-    code = subprocess.call(words, cwd=ROOT, env=settings)
+        variables["STRIATE_LONG"] = "1"
+    code = subprocess.call(words, cwd=ROOT, env=variables)
     return read_report(file, words, code)
 
 
