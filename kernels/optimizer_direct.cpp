@@ -2,19 +2,13 @@
 //
 // A network has many small weights and few large ones, so chunks, not tensors, are shared among the
 // threads. Each chunk is a plain loop over stored elements, in whatever layout w has.
-//
-// Gradients of dense weights come through memory. Made in pieces in a core's cache and used up
-// there, they cost more: momentum on weights of 9216x4096, 4096x4096 and 4096x1000, 16 images, one
-// core with AVX-512, took 115 ms fused and 71 ms apart (39 of them the products), since loops over
-// long runs of memory are read ahead and blocks of rows are not.
-#include <striate/core/step.h>
+// Where the gradient of large dense weights has no other reader, dense_update.h steps them instead.
 #include <striate/kernels/clones.h>
+#include <striate/kernels/dense_update.h>
 #include <striate/kernels/elementwise.h>
 #include <striate/kernels/lanes.h>
-#include <striate/kernels/optimizer_functions.h>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 namespace striate::kernels {
@@ -126,9 +120,7 @@ Prepared prepare_step(const Problem& problem, int tensors, int roles, MakeStep m
 Prepared prepare_sgd(const Problem& problem) {
   const auto o = problem.get<SgdOptions>();
   auto make_step = [o](const StepBlock& block, float scale) {
-    const float lr = block.learning_rate[o.index];
-    return SgdStep{lr, static_cast<float>(1 - lr * o.weight_decay), static_cast<float>(o.momentum),
-                   scale};
+    return sgd_step_of(o, block, scale);
   };
   auto loop = [o](const auto& output, const float* g, int64_t count, const SgdStep& step) {
     if (o.momentum <= 0)
@@ -144,12 +136,7 @@ Prepared prepare_sgd(const Problem& problem) {
 Prepared prepare_adam(const Problem& problem) {
   const auto o = problem.get<AdamOptions>();
   auto make_step = [o](const StepBlock& block, float scale) {
-    const double lr = block.learning_rate[o.index], t = static_cast<double>(block.step + 1);
-    const double corrected =
-        lr * std::sqrt(1 - std::pow(o.beta_2, t)) / (1 - std::pow(o.beta_1, t));
-    return AdamStep{static_cast<float>(corrected),    static_cast<float>(1 - lr * o.weight_decay),
-                    static_cast<float>(1 - o.beta_1), static_cast<float>(1 - o.beta_2),
-                    static_cast<float>(o.epsilon),    scale};
+    return adam_step_of(o, block, scale);
   };
   auto loop = [](const auto& output, const float* g, int64_t count, const AdamStep& step) {
     adam_loop(output(0), g, output(1), output(2), count, step);

@@ -1,7 +1,6 @@
 // The optimizers in double, one weight after the other.
-#include <striate/core/step.h>
+#include <striate/kernels/dense_update.h>
 #include <striate/kernels/elements.h>
-#include <striate/kernels/optimizer.h>
 
 #include <algorithm>
 #include <cmath>
@@ -89,15 +88,43 @@ void clip_scale(const Problem& problem, const Arguments& arguments) {
   });
 }
 
+/// Make the gradient x^T dy, then call `step`, sgd or adam.
+template <void (*step)(const Problem&, const Arguments&)>
+void with_product(const Problem& problem, const Arguments& arguments) {
+  const DenseUpdateShape s = dense_update_shape(problem);
+  Problem apart = problem;  // step_block, [clip_scale], w, g, state...
+  apart.inputs = {problem.inputs[0], {}, problem.inputs[3], problem.inputs[3]};
+  apart.inputs.insert(apart.inputs.end(), problem.inputs.begin() + 4, problem.inputs.end());
+  apart.optional.assign(apart.inputs.size(), true);
+  apart.optional[1] = false;
+  with_element_type(problem.outputs[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const auto* x = static_cast<const T*>(arguments.inputs[1]);
+    const auto* dy = static_cast<const T*>(arguments.inputs[2]);
+    const auto gradient = std::make_unique<T[]>(static_cast<size_t>(s.M * s.N));
+    for (int64_t i = 0; i < s.M * s.N; ++i) {
+      double g = 0;
+      for (int64_t k = 0; k < s.K; ++k)
+        g += static_cast<double>(x[k * s.M + i / s.N]) * static_cast<double>(dy[k * s.N + i % s.N]);
+      gradient[i] = convert<T>(g);
+    }
+    std::vector<const void*> inputs = {arguments.inputs[0], nullptr, arguments.inputs[3],
+                                       gradient.get()};
+    for (size_t i = 4; i < problem.inputs.size(); ++i) inputs.push_back(arguments.inputs[i]);
+    step(apart, {inputs.data(), arguments.outputs});
+  });
+}
+
 /// A reference entry whose outputs lie in their inputs, as optimizers need.
 template <class Options>
-Entry in_place_entry(const char* operation, void (*run)(const Problem&, const Arguments&)) {
+Entry in_place_entry(const char* operation, void (*run)(const Problem&, const Arguments&),
+                     bool dense = false) {
   Entry entry = reference_entry(operation, run);
-  entry.prepare = [run](const Problem& problem) {
+  entry.prepare = [run, dense](const Problem& problem) {
     const int tensors = problem.get<Options>().tensors;
     Prepared prepared;
     for (int i = 0; i < static_cast<int>(problem.outputs.size()); ++i)
-      prepared.in_place.push_back({i, 2 + (i < tensors ? i : i + tensors), true});
+      prepared.in_place.push_back({i, dense ? 3 + i : 2 + (i < tensors ? i : i + tensors), true});
     prepared.kernel = make_kernel([problem, run](const Arguments& a) { run(problem, a); });
     return prepared;
   };
@@ -106,6 +133,8 @@ Entry in_place_entry(const char* operation, void (*run)(const Problem&, const Ar
 
 const Register sgd_entry(in_place_entry<SgdOptions>("sgd", sgd));
 const Register adam_entry(in_place_entry<AdamOptions>("adam", adam));
+const Register dense_sgd(in_place_entry<SgdOptions>("dense_sgd", with_product<sgd>, true));
+const Register dense_adam(in_place_entry<AdamOptions>("dense_adam", with_product<adam>, true));
 const Register squared_norm_entry(reference_entry("squared_norm", squared_norm));
 const Register clip_scale_entry(reference_entry("clip_scale", clip_scale));
 

@@ -118,8 +118,8 @@ std::string key_of(const Problem& problem) {
 }
 
 bool is_measured(const std::string& operation) {
-  static const std::set<std::string> skipped = {"reorder", "reshape",      "sgd",
-                                                "adam",    "squared_norm", "clip_scale"};
+  static const std::set<std::string> skipped = {
+      "reorder", "reshape", "sgd", "adam", "dense_sgd", "dense_adam", "squared_norm", "clip_scale"};
   return !skipped.count(operation);
 }
 

@@ -17,8 +17,10 @@ TEST(CudaEntries, ThereIsOneForEachOperationOfTheCpu) {
 
   int checked = 0;
   for (const std::string& operation : operations_with_entries()) {
-    // An operation that only devices have needs no reference.
+    // An operation that only devices have needs no reference. A fusion makes dense updates only
+    // where a kernel serves them.
     if (entries(operation, DeviceType::kCpu).empty()) continue;
+    if (operation == "dense_sgd" || operation == "dense_adam") continue;
     ++checked;
     EXPECT_EQ(entries(operation, DeviceType::kCuda).empty(), !plugin.loaded) << operation;
   }

@@ -3,6 +3,7 @@
 #include <striate/layers/graph/precision.h>
 #include <striate/layers/graph/program.h>
 #include <striate/layers/graph/report.h>
+#include <striate/layers/graph/update_fusion.h>
 #include <striate/layers/initializer.h>
 
 #include <algorithm>
@@ -59,6 +60,7 @@ void Program::compile() {
   const Allow16Bits allow(on_device());
   LoweredGraph graph = lower(inputs_, types, outputs_, updates_, options_.training);
   fuse(graph, options_.device, options_.training);
+  if (options_.shards == 1 && !options_.check_numerics) fuse_updates(graph, options_.device);
   Plan plan = [&] {
     std::optional<RunAlone> alone;
     if (options_.side_by_side) alone.emplace();

@@ -1,0 +1,13 @@
+// The optimizer's step fused with the gradient of large dense weights.
+#pragma once
+
+#include <striate/layers/graph/lower.h>
+
+namespace striate {
+
+/// Give each large dense weight, whose gradient only the optimizer reads, a node that makes the
+/// gradient and uses it up: dense_sgd or dense_adam. Not those whose gradients are clipped or
+/// summed over shards: the caller asks only for programs of one shard.
+void fuse_updates(LoweredGraph& graph, Device device);
+
+}  // namespace striate
