@@ -40,8 +40,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const int group = tile / p.row_tiles;
   const int64_t first = int64_t{tile % p.row_tiles} * Tile::kRows;
   const int filter = group * p.group_filters + column;  // the tile's first
-  for (int row = threadIdx.x; row < Tile::kRows; row += Tile::kThreads)
-    offsets[row] = first + row < p.positions ? (first + row) * p.filters + filter : -1;
+  place_rows<Tile>(offsets, [&](int row) {
+    return first + row < p.positions ? (first + row) * p.filters + filter : -1;
+  });
 
   const int begin = static_cast<int>(blockIdx.y) * p.slice_depth;
   const int end = min(begin + p.slice_depth, p.depth);

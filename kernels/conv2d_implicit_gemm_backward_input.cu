@@ -50,11 +50,11 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   if (first >= positions) return;  // other sub-grids may have one row more
 
   const int channel = group * g.group_channels + column;  // the tile's first
-  for (int row = threadIdx.x; row < Tile::kRows; row += Tile::kThreads)
-    offsets[row] =
-        first + row < positions
-            ? pixel_of(g, rows, columns, first_h, first_w, first + row) * g.channels + channel
-            : -1;
+  place_rows<Tile>(offsets, [&](int row) {
+    return first + row < positions
+               ? pixel_of(g, rows, columns, first_h, first_w, first + row) * g.channels + channel
+               : -1;
+  });
 
   const int depth = rows.taps * columns.taps * g.group_filters;
   const int begin = min(static_cast<int>(blockIdx.y) * p.slice_depth, depth);

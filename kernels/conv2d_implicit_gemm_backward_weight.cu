@@ -43,6 +43,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const int group = tile / p.row_tiles, first = tile % p.row_tiles * Tile::kRows;
   const int filter = group * p.group_filters + first;  // the tile's first
   const int filters = p.group_filters - first;
+  // A loop of one turn, not `place_rows`: with that the largest tile has 56 bytes of spills.
   for (int row = threadIdx.x; row < Tile::kRows; row += Tile::kThreads)
     offsets[row] = row < filters ? (filter + row) * p.pitch + column : -1;
 

@@ -40,8 +40,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const int group = tile / p.row_tiles, first = tile % p.row_tiles * Tile::kRows;
   const int filter = group * p.group_filters + first;  // the tile's first
   const int filters = p.group_filters - first;
-  for (int row = threadIdx.x; row < Tile::kRows; row += Tile::kThreads)
-    offsets[row] = row < filters ? int64_t{filter + row} * p.columns + column : -1;
+  place_rows<Tile>(offsets, [&](int row) {
+    return row < filters ? int64_t{filter + row} * p.columns + column : -1;
+  });
 
   const int64_t begin = int64_t{blockIdx.y} * p.slice_depth;
   const int depth = static_cast<int>(min(int64_t{p.slice_depth}, p.positions - begin));

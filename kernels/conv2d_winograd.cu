@@ -129,8 +129,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const int64_t row = int64_t{static_cast<int>(blockIdx.x) / p.column_tiles} * Tile::kRows;
   const int column = static_cast<int>(blockIdx.x) % p.column_tiles * Tile::kColumns;
   const int64_t place = blockIdx.y;
-  for (int i = threadIdx.x; i < Tile::kRows; i += Tile::kThreads)
-    offsets[i] = row + i < p.tiles ? (place * p.tiles + row + i) * p.K + column : -1;
+  place_rows<Tile>(offsets, [&](int i) {
+    return row + i < p.tiles ? (place * p.tiles + row + i) * p.K + column : -1;
+  });
   PlainRows<float, Tile, Tile::kRows, true> left(p.v + (place * p.tiles + row) * p.C, p.C,
                                                  p.tiles - row, p.C);
   PlainRows<float, Tile, Tile::kColumns, true> right(p.u + (place * p.K + column) * p.C, p.C,

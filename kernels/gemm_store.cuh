@@ -33,6 +33,14 @@ struct Destination {
   StraightGate gate;
 };
 
+/// Write down where each row of a tile starts in the output, `offset_of(row)`: a thread for a row.
+template <class Tile, class Find>
+__device__ void place_rows(int64_t* offsets, Find offset_of) {
+  static_assert(Tile::kThreads >= Tile::kRows);
+  const int row = threadIdx.x;
+  if (Tile::kThreads == Tile::kRows || row < Tile::kRows) offsets[row] = offset_of(row);
+}
+
 /// Store a thread's sums. `offsets[row]` is where the tile's row starts in the output, -1 for none;
 /// `column`: of the tile's first column, and `columns` remain from there; bias + column fits.
 /// Columns go by fours (`vectors`) or, through `shared`, 32 neighbours of a warp at a time.

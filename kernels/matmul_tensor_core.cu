@@ -28,8 +28,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   auto* offsets = reinterpret_cast<int64_t*>(memory + Tile::kTileBytes);
   const int64_t row = int64_t{static_cast<int>(blockIdx.x) / p.column_tiles} * Tile::kRows;
   const int64_t column = int64_t{static_cast<int>(blockIdx.x) % p.column_tiles} * Tile::kColumns;
-  for (int i = threadIdx.x; i < Tile::kRows; i += Tile::kThreads)
-    offsets[i] = row + i < p.M ? (row + i) * p.N + column : -1;
+  place_rows<Tile>(offsets, [&](int i) { return row + i < p.M ? (row + i) * p.N + column : -1; });
   const int begin = static_cast<int>(blockIdx.y) * p.slice_depth;
   const int depth = min(p.slice_depth, p.K - begin);
   using Left = std::conditional_t<transpose_a, TensorColumns<T, Tile, Tile::kRows>,

@@ -34,8 +34,9 @@ __device__ void make_tile(const Product<T>& p, const ProductPlace& place, float*
   using namespace striate::cuda;
   const int64_t row = int64_t{place.tile / p.column_tiles} * Tile::kRows;
   const int64_t column = int64_t{place.tile % p.column_tiles} * Tile::kColumns;
-  for (int i = threadIdx.x; i < Tile::kRows; i += Tile::kThreads)
-    offsets[i] = row + i < p.M + (p.sums && p.to.slices) ? (row + i) * p.N + column : -1;
+  place_rows<Tile>(offsets, [&](int i) {
+    return row + i < p.M + (p.sums && p.to.slices) ? (row + i) * p.N + column : -1;
+  });
   const int begin = place.slice * p.slice_depth;
   const int depth = min(p.slice_depth, p.K - begin);
   const auto left = [&] {

@@ -270,17 +270,20 @@ TEST(Fit, AResumedModelSaysWhatIsOtherwise) {
   model.save(path, true);
   EXPECT_TRUE(Model::load(path).resume_differences().empty());
   const int before = threads();
-  set_threads(before + 1);
+  set_threads(before > 1 ? before - 1 : before + 1);
+  const int other = threads();  // the same, where one thread is the limit
   const std::string rules = kernels::force("matmul=reference");
   const std::vector<std::string> found = Model::load(path).resume_differences();
   kernels::force(rules);
   set_threads(before);
   std::filesystem::remove(path);
-  ASSERT_EQ(found.size(), 2u);
-  EXPECT_EQ(found[0], "the number of threads was " + std::to_string(before) + ", now it is " +
-                          std::to_string(before + 1));
-  EXPECT_EQ(found[1],
-            "the rule that forces kernels was '" + rules + "', now it is 'matmul=reference'");
+  std::vector<std::string> expected;
+  if (other != before)
+    expected.push_back("the number of threads was " + std::to_string(before) + ", now it is " +
+                       std::to_string(other));
+  expected.push_back("the rule that forces kernels was '" + rules +
+                     "', now it is 'matmul=reference'");
+  EXPECT_EQ(found, expected);
 }
 
 }  // namespace
