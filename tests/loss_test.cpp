@@ -141,6 +141,29 @@ TEST(Loss, ValuesThatAreNotFinite) {
   run_table(table);
 }
 
+// Labels and targets of every type, for what one thread, a warp and a block make of a row.
+TEST(Loss, TargetsOfEveryType) {
+  std::vector<Case> table;
+  for (const char* name : kLosses) {
+    const bool sparse = name == std::string("sparse_categorical_crossentropy");
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kI32, DType::kI64,
+                             DType::kF64, DType::kU8, DType::kBool})
+      for (const Shape& shape : {Shape{5, 3}, Shape{3, 40}, Shape{2, 1100}})
+        for (const bool logits : {true, false}) {
+          if (sparse && type == DType::kBool) continue;
+          LossOptions options{logits, 0};
+          options.top_k = sparse ? 1 : 0;
+          Case c = loss_case(name, shape, options);
+          // Below 256: uint8 has no more, and all types hold whole numbers up to there.
+          c.inputs[1] = Input(sparse ? Shape{shape[0]} : shape, type, Fill::kIndices, 0,
+                              sparse ? std::min(200.0, static_cast<double>(shape[1])) : 2);
+          if (sparse) c.outputs.emplace_back(Shape{});
+          table.push_back(c);
+        }
+  }
+  run_table(table);
+}
+
 TEST(Loss, RandomProblems) {
   PrintedSeed random;
   std::vector<Case> table;
@@ -385,6 +408,10 @@ TEST(TopK, InEveryType) {
     table.push_back(c);
     c.inputs[1] = Input::of<uint8_t>({6}, {0, 1, 1, 1, 3, 255});
     table.push_back(c);
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kBool}) {
+      c.inputs[1] = Input({6}, type, Fill::kIndices, 0, 2);
+      table.push_back(c);
+    }
     c = top_k_case({kRows, kClasses}, k);
     c.inputs = {Input::of({kRows, kClasses}, above), Input::of(Shape{kRows}, labels)};
     table.push_back(c);
