@@ -83,6 +83,27 @@ TEST(BatchNorm, AMeanFarAboveTheDeviationCostsNoDigits) {
   run_table(table);
 }
 
+// All rows but one are alike, so that their results are small and all that is left of the mean's
+// digits: what a float of 900 lacks is 0.7 to 8 % of their distance from it.
+TEST(BatchNorm, RowsBesideTheMeanKeepTheirDigits) {
+  constexpr size_t kRows = 12000;
+  std::vector<DType> types = {DType::kF32};
+  if (is_device_tested()) types.insert(types.end(), {DType::kF16, DType::kBF16});
+  for (const int64_t channels : {3, 8})
+    for (const DType type : types) {
+      const Case c = forward("batch_norm_training", {kRows, channels}, {});
+      std::vector<Values> inputs = draw_inputs(c);
+      for (size_t i = 0; i < inputs[0].size(); ++i) inputs[0][i] = 900;
+      const double apart[] = {4, 8, 12, 24, 4, 8, 12, 24};
+      for (size_t k = 0; k < static_cast<size_t>(channels); ++k) inputs[0][k] += apart[k];
+      inputs[2].assign(static_cast<size_t>(channels), 0);
+      const Values expected = run_entry(c, "reference", inputs)[0];
+      const Values made = run_entry(c.with_floats(type, 2), "direct", inputs)[0];
+      for (size_t i = 0; i < made.size(); ++i)
+        ASSERT_NEAR(made[i], expected[i], 0x1p-8 * std::abs(expected[i])) << i;
+    }
+}
+
 TEST(BatchNorm, KnownValues) {
   BatchNormOptions o;
   o.epsilon = 0;
