@@ -9,6 +9,7 @@
 namespace striate::cuda {
 
 /// The activations that are straight pieces: below zero times `slope`, at most `cap`. NaN stays.
+/// Like its gradient it is written as choices between values, which need no branch.
 struct StraightActivation {
   float slope = 1, cap = std::numeric_limits<float>::infinity();
 
@@ -20,8 +21,9 @@ struct StraightActivation {
         cap(activation == Activation::kRelu6 ? 6 : std::numeric_limits<float>::infinity()) {}
 
   __device__ float operator()(float v) const {
-    if (v < 0) return slope == 0 ? 0 : slope * v;
-    return v > cap ? cap : v;
+    const float below = slope == 0 ? 0 : slope * v;  // not -inf * 0
+    const float y = v < 0 ? below : v;
+    return y > cap ? cap : y;
   }
 };
 
@@ -39,8 +41,8 @@ struct StraightGate {
                                                    : std::numeric_limits<float>::infinity()) {}
 
   __device__ float operator()(float v, float y) const {
-    if (y > above && y <= most) return v;
-    return slope == 0 ? 0 : slope * v;
+    const float outside = slope == 0 ? 0 : slope * v;
+    return y > above && y <= most ? v : outside;
   }
 };
 

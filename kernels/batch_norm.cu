@@ -37,8 +37,7 @@ struct Moments {
 /// Return the moments of two groups of rows together.
 __device__ Moments joined(const Moments& a, const Moments& b) {
   const float count = a.count + b.count;
-  if (count == 0) return a;
-  const float share = b.count / count, distance = b.first - a.first;
+  const float share = b.count / fmaxf(count, 1), distance = b.first - a.first;
   return {count, a.first + distance * share,
           a.second + b.second + distance * distance * a.count * share};
 }
@@ -187,7 +186,7 @@ __global__ void finish_statistics_kernel(const T* x, const float* moments, Train
       static_cast<float>(t.keep * t.moving_variance[c] + (1 - t.keep) * variance);
 }
 
-/// What turns a variance or an inv_std into an inv_std.
+/// What turns a variance, as inference has it, or an inv_std, as training, into an inv_std.
 struct Deviation {
   const float* values;
   float epsilon;
@@ -216,7 +215,7 @@ __device__ int channel_of(int64_t i, int channels) {
              : static_cast<int>(i % channels);
 }
 
-/// `rest` is what the float `mean` lacks; null: nothing.
+/// `rest` is what the float `mean` of a batch lacks; that of inference is taken as it is.
 template <class T, int Size>
 __global__ void normalise_kernel(const T* x, const float* gamma, const float* beta,
                                  const float* mean, const float* rest, Deviation deviation,
@@ -229,7 +228,7 @@ __global__ void normalise_kernel(const T* x, const float* gamma, const float* be
   if (residual != nullptr) r = *reinterpret_cast<const Group<T, Size>*>(residual + at);
   for (int k = 0; k < Size; ++k) {
     float value = to_float(v.at[k]) - mean[c + k];
-    if (rest != nullptr) value -= rest[c + k];
+    if (!deviation.is_variance) value -= rest[c + k];
     value = value * (deviation.inverse(c + k) * gamma[c + k]) + beta[c + k];
     if (residual != nullptr) value += to_float(r.at[k]);
     made.at[k] = from_float<T>(relu && value < 0 ? 0.0f : value);
@@ -237,7 +236,7 @@ __global__ void normalise_kernel(const T* x, const float* gamma, const float* be
   *reinterpret_cast<Group<T, Size>*>(y + at) = made;
 }
 
-/// `share` is 1 / rows in training, 0 where the statistics are constants.
+/// `share` is 1 / rows. In inference the statistics are constants.
 template <class T, int Size>
 __global__ void backward_kernel(const T* x, const T* dy, const float* gamma, const float* mean,
                                 Deviation deviation, const float* dgamma, const float* dbeta, T* dx,
@@ -251,7 +250,7 @@ __global__ void backward_kernel(const T* x, const T* dy, const float* gamma, con
   for (int k = 0; k < Size; ++k) {
     const float inverse = deviation.inverse(c + k);
     float slope = to_float(d.at[k]);
-    if (share != 0)
+    if (!deviation.is_variance)
       slope -= share * (dbeta[c + k] + (to_float(v.at[k]) - mean[c + k]) * inverse * dgamma[c + k]);
     made.at[k] = from_float<T>(gamma[c + k] * inverse * slope);
   }
@@ -340,7 +339,7 @@ Prepared prepare_backward(const Problem& problem) {
   const Matrix m(problem.inputs[0].shape);
   const DType dtype = problem.inputs[0].dtype;
   const bool wants_dx = problem.is_read(0);
-  const float share = training && m.rows > 0 ? 1.0f / static_cast<float>(m.rows) : 0.0f;
+  const float share = 1 / static_cast<float>(m.rows);
   Prepared made = prepared(
       [=](const Arguments& a) {
         constexpr const char* name =
