@@ -17,25 +17,27 @@ __device__ T over_warp(T value, const Combine& combine) {
 }
 
 /// Combine the values of all threads of a block of whole warps, in two trees; every thread gets the
-/// result. `start` combines to nothing; `space` holds a value for each warp.
+/// result. `start` combines to nothing; `space` holds a value for each warp, and who used it before
+/// waits for its readers.
 template <class T, class Combine>
 __device__ T over_block(T value, T start, T* space, const Combine& combine) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   value = over_warp(value, combine);
-  __syncthreads();  // readers of an earlier result are done
   if (lane == 0) space[warp] = value;
   __syncthreads();
   const int warps = static_cast<int>(blockDim.x) / 32;
   return over_warp(lane < warps ? space[lane] : start, combine);
 }
 
-/// Combine over the threads of one row: a warp's or a block's.
+/// Combine over the threads of one row: a warp's or a block's. It may be called again and again.
 template <int kPerRow, class Combine>
 __device__ float over_row(float value, float start, float* space, const Combine& combine) {
-  if constexpr (kPerRow == 32)
+  if constexpr (kPerRow == 32) {
     return over_warp(value, combine);
-  else
+  } else {
+    __syncthreads();  // readers of an earlier result are done
     return over_block(value, start, space, combine);
+  }
 }
 
 struct Add {

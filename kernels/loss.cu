@@ -142,10 +142,12 @@ __global__ void __launch_bounds__(kLargeBlock)
     }
     total += 0 * sum_t;
   }
+  if constexpr (kPerRow > kWarp) __syncthreads();  // readers of a row's results are done
   total = over_block(total, 0.0f, space, Add());
   if (threadIdx.x == 0) finish(total * scale, sums + blockIdx.x, numbers.stopped);
   if constexpr (sparse) {
     if (!share.to) return;
+    __syncthreads();  // readers of the total are done
     right = over_block(right, 0.0f, space, Add());
     if (threadIdx.x == 0) finish(right * share.row, share.to, numbers.stopped);
   }

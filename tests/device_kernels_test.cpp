@@ -30,6 +30,23 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
     c.always = true;
     return c;
   };
+  std::vector<Case> table;
+  // Windows that reach beyond all edges, and some more of them.
+  Pool2dOptions padded = options;
+  padded.padding = Padding(9, 7, 7, 8);
+  for (const int64_t channels : {8, 4, 3})
+    for (const bool rectified : {false, true}) {
+      padded.rectified = rectified;
+      const Shape image{1, 18, 20, channels}, pooled{1, 9, 10, channels};
+      Case c = wide(Case::of("max_pool2d", padded, {Input(image, Fill::kDistinct)},
+                             {Output(pooled), Output(pooled, DType::kI32)}));
+      table.push_back(c);
+      table.push_back(wide(Case::of(
+          "max_pool2d_backward", padded,
+          {Input(pooled), Input(pooled, DType::kI32, Fill::kIndices, 9 * 16 + 8, 9 * 16 + 9),
+           Input::like(image)},
+          {image})));
+    }
   const Case forward = wide(Case::of("max_pool2d", options, {Input(x, Fill::kDistinct)},
                                      {Output(y), Output(y, DType::kI32)}));
   const Case backward = wide(
@@ -41,7 +58,7 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
   for (float& v : negative) v -= 2;
   Case below = forward;
   below.inputs = {Input::of(x, negative)};
-  std::vector<Case> table = {forward, below, backward};
+  table.insert(table.end(), {forward, below, backward});
   for (size_t first = 4; first < 8; ++first) {  // in each turn of a loop, for each channel
     std::vector<float> nan = negative;
     for (size_t channel = 0; channel < 8; ++channel)
@@ -153,16 +170,24 @@ TEST(DeviceKernels, ValuesOf16BitsThatAreNotFiniteSetTheFault) {
   for (const auto& [type, largest] : {std::pair(DType::kF16, kHalf), {DType::kBF16, kBfloat}}) {
     Problem problem;
     problem.operation = "check_finite";
-    problem.inputs = {{{77}, type, {}}, {kBlock, DType::kU8, {}}};
-    problem.device = device;
-    for (int place : {-1, 0, 75, 76}) {
-      std::vector<uint16_t> values(77, largest);
-      if (place >= 0) ++values[static_cast<size_t>(place)];
-      const auto x = on_device(values, device);
-      const auto block = on_device(std::vector<StepBlock>(1), device);
-      run(problem, {x->data(), block->data()}, {});
-      EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, place < 0 ? 0u : 1u) << place;
-    }
+    for (const size_t tensors : {1, 3})   // the last of them has what is looked for
+      for (const size_t before : {0, 1})  // a view of what begins one element earlier
+        for (const int place : {-1, 0, 75, 5000}) {
+          problem.inputs.assign(tensors, {{77}, type, {}});
+          problem.inputs.back().shape = {5001};
+          problem.inputs.push_back({kBlock, DType::kU8, {}});
+          problem.device = device;
+          std::vector<uint16_t> values(5001 + before, largest);
+          if (place >= 0) ++values[static_cast<size_t>(place) + before];
+          const auto x = on_device(values, device);
+          const auto good = on_device(std::vector<uint16_t>(77, largest), device);
+          const auto block = on_device(std::vector<StepBlock>(1), device);
+          std::vector<const void*> inputs(tensors, good->data());
+          inputs.back() = static_cast<uint16_t*>(x->data()) + before;
+          inputs.push_back(block->data());
+          run(problem, inputs, {});
+          EXPECT_EQ(to_host<StepBlock>(*block, 1)[0].fault, place < 0 ? 0u : 1u) << place;
+        }
   }
 }
 
@@ -309,10 +334,49 @@ TEST(DeviceKernels, AStepWithAFaultChangesNothing) {
     const auto y = on_device<float>({9, 9, 9, 9, 9}, device);
     run(copy, {x->data(), block->data()}, {y->data()});
     EXPECT_EQ(to_host<float>(*y, 5)[1], fault ? 9 : 2);
+    // Byte by byte where a value begins at an odd one.
+    const auto bytes = on_device<uint8_t>({1, 2, 3, 4, 5, 6, 7, 8}, device);
+    const auto to = on_device<uint8_t>({9, 9, 9, 9, 9, 9, 9, 9}, device);
+    Problem odd = copy;
+    odd.inputs[0] = odd.outputs[0] = {{7}, DType::kU8, {}};
+    run(odd, {static_cast<uint8_t*>(bytes->data()) + 1, block->data()},
+        {static_cast<uint8_t*>(to->data()) + 1});
+    EXPECT_EQ(to_host<uint8_t>(*to, 8)[7], fault ? 9 : 8);
     const auto w = on_device<float>({9, 9, 9, 9, 9}, device);
     run(step, {block->data(), nullptr, w->data(), x->data()}, {w->data()});
     EXPECT_EQ(to_host<float>(*w, 5)[4], fault ? 9 : 4);
   }
+}
+
+TEST(DeviceKernels, AStepWithMomentumAndAFaultChangesNothing) {
+  if (!has_device()) return;
+  const Device device{DeviceType::kCuda, 0};
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16})
+    for (const bool nesterov : {false, true})
+      for (const uint32_t fault : {0u, 1u}) {
+        SgdOptions options;
+        options.tensors = 1;
+        options.momentum = 0.5;
+        options.nesterov = nesterov;
+        Problem step;
+        step.operation = "sgd";
+        step.options = std::make_shared<SgdOptions>(options);
+        const kernels::ValueDesc value{{5}, type, {}};
+        step.inputs = {{kBlock, DType::kU8, {}}, {{1}, DType::kF32, {}}, value, value, value};
+        step.optional = {true, false, true, true, true};
+        step.outputs = {value, value};
+        step.device = device;
+        StepBlock now;
+        now.fault = fault;
+        now.learning_rate[0] = 1;
+        const auto block = on_device(std::vector<StepBlock>{now}, device);
+        std::vector<std::shared_ptr<Buffer>> v;
+        for (int i = 0; i < 3; ++i) v.push_back(ones(5, type, true, device));
+        const auto before = to_host<uint8_t>(*v[0], 5 * size_of(type));
+        run(step, {block->data(), nullptr, v[0]->data(), v[1]->data(), v[2]->data()},
+            {v[0]->data(), v[2]->data()});
+        EXPECT_EQ(to_host<uint8_t>(*v[0], 5 * size_of(type)) == before, fault != 0);
+      }
 }
 
 }  // namespace

@@ -92,25 +92,37 @@ Case loss_of(const std::string& name, const Shape& shape, const std::vector<floa
   return c;
 }
 
-// A row depends on each of its classes: in each row one, elsewhere, has all the weight. They are
-// those of a warp's first thread, or of a block's: one for each turn of its loops.
+// A row depends on each of its classes: in each row one, elsewhere, has most of the weight, or so
+// much that exp of it is infinite. They are those of a warp's first thread, or of a block's: one for
+// each turn of its loops, of which there are 5, 6 and 7.
 TEST(Loss, EachClassOfALongRowCounts) {
   std::vector<Case> table;
-  for (const auto& [classes, threads] : {std::pair<int64_t, int64_t>{200, 32}, {1700, 256}}) {
+  const std::pair<int64_t, int64_t> rows_of[] = {{136, 32},   {168, 32},   {200, 32},
+                                                 {1100, 256}, {1400, 256}, {1700, 256}};
+  for (const auto& [classes, threads] : rows_of) {
     std::vector<int64_t> heavy;
     for (int64_t place = 0; place < classes; place += threads) heavy.push_back(place);
     heavy.push_back(classes - 1);
     const auto rows = static_cast<int64_t>(heavy.size());
     std::vector<int64_t> other = heavy;
     std::rotate(other.begin(), other.begin() + 1, other.end());
-    for (const bool logits : {true, false}) {
+    for (const float largest : {0.9f, 5.0f, 200.0f}) {
+      const bool logits = largest > 1;
       std::vector<float> scores(static_cast<size_t>(rows * classes), logits ? -3.0f : 0.01f);
       for (size_t row = 0; row < heavy.size(); ++row)
-        scores[row * static_cast<size_t>(classes) + static_cast<size_t>(heavy[row])] =
-            logits ? 5.0f : 0.9f;
+        scores[row * static_cast<size_t>(classes) + static_cast<size_t>(heavy[row])] = largest;
       for (const auto& labels : {heavy, other})
-        for (const char* name : {"sparse_categorical_crossentropy", "categorical_crossentropy"})
-          table.push_back(loss_of(name, {rows, classes}, scores, labels, {logits, 0}));
+        for (const int top_k : {0, 1}) {
+          LossOptions options{logits, 0};
+          options.top_k = top_k;
+          table.push_back(
+              loss_of("sparse_categorical_crossentropy", {rows, classes}, scores, labels, options));
+          if (top_k)
+            table.back().outputs.emplace_back(Shape{});
+          else
+            table.push_back(
+                loss_of("categorical_crossentropy", {rows, classes}, scores, labels, options));
+        }
     }
   }
   run_table(table);
@@ -161,6 +173,23 @@ TEST(Loss, TargetsOfEveryType) {
           table.push_back(c);
         }
   }
+  run_table(table);
+}
+
+// Probabilities at and beyond the clips, and logits of any size, for each target.
+TEST(Loss, TheEdgesOfTwoClasses) {
+  const std::vector<float> probabilities = {0, 1, 0.5f, 1e-9f, 6e-8f, 1.5f, -1, 0.9990234375f};
+  const std::vector<float> logits = {0, -0.0f, 20, -20, 100, -100, 3e4f, -3e4f};
+  std::vector<Case> table;
+  for (const std::vector<float>& scores : {probabilities, logits})
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kU8, DType::kI64})
+      for (const double t : {0, 1}) {
+        const Shape shape{static_cast<int64_t>(scores.size()), 1};
+        Case c = loss_case("binary_crossentropy", shape, {&scores == &logits, 0});
+        c.inputs[0] = Input::of(shape, scores);
+        c.inputs[1] = Input(shape, type, Fill::kConstant, t);
+        table.push_back(c);
+      }
   run_table(table);
 }
 

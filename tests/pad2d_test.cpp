@@ -52,6 +52,8 @@ TEST(Pad2d, EveryEntryAgreesWithTheReference) {
   table.push_back(pad_backward({2, 0, 3, 4}, {1, 1, 0, 2}, "constant"));
   table.push_back(pad({1, 2, 2, 3}, {5, 4, 6, 7}, "edge"));
   table.push_back(pad_backward({1, 2, 2, 3}, {5, 4, 6, 7}, "edge"));
+  for (const int64_t channels : {3, 4, 8})  // sums of 4 to 10 elements along each axis
+    table.push_back(pad_backward({1, 2, 3, channels}, {4, 9, 8, 7}, "edge"));
   run_table(table);
 }
 

@@ -205,7 +205,10 @@ TEST(Transpose, EveryEntryAgreesWithTheReference) {
       transpose_case({2, 1, 7, 3}, {1, 3, 0, 2}),
       transpose_case({2, 3, 2, 4, 2, 3}, {5, 0, 3, 1, 4, 2}),
   };
-  for (DType dtype : kTypes) table.push_back(transpose_case({5, 20, 18}, {0, 2, 1}, dtype));
+  for (DType dtype : kTypes) {
+    table.push_back(transpose_case({5, 20, 18}, {0, 2, 1}, dtype));
+    table.push_back(transpose_case({2, 20, 3, 18}, {2, 0, 3, 1}, dtype));
+  }
   PrintedSeed random;
   for (int i = 0; i < 30; ++i) {
     std::vector<int64_t> dims;

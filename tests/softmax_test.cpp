@@ -44,7 +44,8 @@ TEST(Softmax, EveryEntryAgreesWithTheReference) {
 TEST(Softmax, FindsTheLargestWhereverItIs) {
   std::vector<Case> table;
   // A warp or a block of 256 threads goes over a row: the first of each round is the one.
-  for (const auto& [length, step] : {std::pair(200, 32), {300, 32}, {1700, 256}})
+  for (const auto& [length, step] :
+       {std::pair(136, 32), {168, 32}, {200, 32}, {300, 32}, {1100, 256}, {1400, 256}, {1700, 256}})
     for (const char* name : {"softmax", "log_softmax"}) {
       const int64_t rows = (length + step - 1) / step;
       Case c = forward_case(name, {rows, length});
@@ -61,7 +62,8 @@ TEST(Softmax, FindsTheLargestWhereverItIs) {
 // The sum that a gradient takes of its row depends on each element: in each row one has the weight.
 TEST(Softmax, EachElementOfAGradientCounts) {
   std::vector<Case> table;
-  for (const auto& [length, step] : {std::pair(200, 32), {1700, 256}})
+  for (const auto& [length, step] :
+       {std::pair(136, 32), {168, 32}, {200, 32}, {1100, 256}, {1400, 256}, {1700, 256}})
     for (const char* name : {"softmax_backward", "log_softmax_backward"}) {
       const int64_t rows = (length + step - 1) / step;
       const Shape shape{rows, length};

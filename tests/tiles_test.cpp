@@ -71,6 +71,7 @@ TEST(Tiles, MakeColumnSums) {
   options.transpose_a = options.column_sums = true;
   run_tiles(with_tiles({product(136, 24, 136, options), product(72, 200, 72, options)},
                        {"128x128", "128x64", "64x32"}));
+  run_tiles(with_tiles({product(130, 24, 70, options)}, {"128x64", "64x32"}));  // one by one
 }
 
 TEST(Tiles, OfConvolutions) {
