@@ -14,6 +14,9 @@ __device__ inline float to_float(float v) { return v; }
 __device__ inline float to_float(__half v) { return __half2float(v); }
 __device__ inline float to_float(__nv_bfloat16 v) { return __bfloat162float(v); }
 
+/// True when `a` is larger; NaN is larger than all numbers.
+__device__ inline bool exceeds(float a, float b) { return b == b && !(a <= b); }
+
 template <class T>
 __device__ T from_float(float v) {
   if constexpr (std::is_same_v<T, __half>)

@@ -132,8 +132,7 @@ __global__ void max_kernel(const T* x, T* y, Winner* winner, Pooling s) {
       const auto v = load<Size>(x + o.at(top + r, left + c, s.h.size, s.w.size, s.channels));
       for (int k = 0; k < Size; ++k) {
         const float value = to_float(v.at[k]);
-        // The first of equals wins, and NaN over all numbers.
-        if (place[k] < 0 || value > best[k] || (value != value && best[k] == best[k])) {
+        if (place[k] < 0 || exceeds(value, best[k])) {  // the first of equals wins
           best[k] = value;
           place[k] = r * s.w.window + c;
         }

@@ -31,34 +31,28 @@ struct Axes {
   }
 };
 
-/// A number and its place along the reduced axes; place -1: none yet.
+/// A number and its place along the reduced axes.
 struct Candidate {
   float value;
   int64_t place;
 };
 
-__device__ bool wins(const Candidate& a, const Candidate& b) {
-  if (b.place < 0) return true;
-  if (a.place < 0) return false;
-  if (a.value > b.value || (a.value != a.value && b.value == b.value)) return true;
-  const bool alike = a.value == b.value || (a.value != a.value && b.value != b.value);
-  return alike && a.place < b.place;
-}
-
 /// Return the place of the winner of row `base`; every lane of the warp gets it.
 template <class T>
 __device__ int64_t winner_of(const T* x, int64_t base, const Strides<1>& reduced) {
-  Candidate best{0, -1};
+  const int64_t first = threadIdx.x % kWarp;
+  Candidate best{-INFINITY, reduced.count};
   int64_t place[1];
-  for (int64_t i = threadIdx.x % kWarp; i < reduced.count; i += kWarp) {
+  for (int64_t i = first; i < reduced.count; i += kWarp) {
     reduced.find(i, place);
-    const Candidate next{to_float(x[base + place[0]]), i};
-    if (wins(next, best)) best = next;
+    const float value = to_float(x[base + place[0]]);
+    if (i == first || exceeds(value, best.value)) best = {value, i};
   }
   for (int distance = kWarp / 2; distance > 0; distance /= 2) {
     const Candidate other{__shfl_xor_sync(kAllLanes, best.value, distance),
                           __shfl_xor_sync(kAllLanes, best.place, distance)};
-    if (wins(other, best)) best = other;
+    const bool comes_first = other.place < best.place && !exceeds(best.value, other.value);
+    if (exceeds(other.value, best.value) || comes_first) best = other;
   }
   return best.place;
 }

@@ -188,6 +188,30 @@ TEST(Reduce, OfNothing) {
   }
 }
 
+// The first of equals wins, whichever threads of a warp have them; NaN over all numbers.
+TEST(Reduce, TheFirstOfEqualsWinsInEveryType) {
+  constexpr size_t kLength = 70;
+  std::vector<Case> table;
+  const std::vector<size_t> equals[] = {{2, 33}, {33, 65}, {65, 2}, {1, 0}, {69}, {40, 8, 41}};
+  for (const float best : {7.0f, INFINITY, NAN}) {
+    std::vector<float> x;
+    for (const auto& places : equals) {
+      std::vector<float> row(kLength, best == 7.0f ? -INFINITY : 3.0f);
+      for (const size_t place : places) row[place] = best;
+      x.insert(x.end(), row.begin(), row.end());
+    }
+    x.insert(x.end(), kLength, -INFINITY);
+    table.push_back(reduce_case("argmax", {7, kLength}, {{1}, false}));
+    table.back().inputs[0] = Input::of(Shape{7, kLength}, x);
+    std::vector<float> largest(std::size(equals), best);
+    largest.push_back(-INFINITY);
+    table.push_back(reduce_case("reduce_max_backward", {7, kLength}, {{1}, false}));
+    table.back().inputs[1] = Input::of(Shape{7, kLength}, x);
+    table.back().inputs[2] = Input::of(Shape{7}, largest);
+  }
+  run_table(table);
+}
+
 TEST(Reduce, NanWins) {
   for (const char* entry : kEntries)
     for (int axis : {0, 1}) {
