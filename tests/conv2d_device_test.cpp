@@ -1,8 +1,9 @@
 // Convolutions whose kernels on devices take only some problems: Winograd's method from 128
-// channels on, and gradients of filters over few channels.
+// channels on, gradients of filters over few channels, and the usual windows of depthwise layers.
 #include <gtest/gtest.h>
 #include <striate/tests/conv2d_cases.h>
 
+#include <cmath>
 #include <cstdlib>
 
 namespace striate::testing {
@@ -54,6 +55,35 @@ TEST(DeviceConv2d, WinogradsMethodWithEveryTile) {
     table.back().tile = tile;
   }
   run_for("winograd", table);
+}
+
+// Rows of outputs that are no whole strips, windows beyond each edge, and infinities where a stride
+// of 2 leaves the last row and column of the picture out.
+TEST(DeviceConv2d, DepthwiseWindows) {
+  std::vector<Case> table;
+  for (const int window : {3, 5, 7})
+    for (const int stride : {1, 2}) {
+      const Conv2dSizes all = {2,      window + 2, window + 6, 12, 12,
+                               window, stride,     window / 2, 1,  Activation::kLeakyRelu,
+                               true,   true};
+      for (Case& c : all_directions(depthwise_case(all))) table.push_back(std::move(c));
+      const Conv2dSizes inner = {1,         window + 3, window + 9,         8,    8, window, stride,
+                                 Padding(), 1,          Activation::kRelu6, false};
+      Case c = conv2d_forward(depthwise_case(inner));
+      if (stride == 2) {
+        const Shape shape = c.inputs[0].shape;
+        const Values drawn = draw_inputs(c)[0];
+        std::vector<float> x(drawn.begin(), drawn.end());
+        for (int64_t i = 0; i < shape.elements(); ++i) {
+          const int64_t pixel = i / shape[3];
+          if (pixel / shape[2] == shape[1] - 1 || pixel % shape[2] == shape[2] - 1)
+            x[static_cast<size_t>(i)] = INFINITY;
+        }
+        c.inputs[0] = Input::of(shape, x);
+      }
+      table.push_back(c);
+    }
+  run_for("depthwise", table);
 }
 
 TEST(DeviceConv2d, GradientsOfFiltersOverFewChannels) {
