@@ -71,7 +71,10 @@ __global__ void __launch_bounds__(kThreads, 2)
     const int h0 = static_cast<int>(row % p.P) * p.stride_h - p.top;
     const int w0 = q0 * p.stride_w - p.left;
     __syncthreads();  // the strip before is done with
-    for (int i = t; i < kStrip * kFilters; i += kThreads) {
+    static_assert(kStrip * kFilters % kThreads == 0);
+#pragma unroll
+    for (int turn = 0; turn < kStrip * kFilters / kThreads; ++turn) {
+      const int i = turn * kThreads + t;
       const int q = q0 + i / kFilters, k = k0 + i % kFilters;
       gradients[i] = q < p.Q && k < p.K ? to_float(p.dy[(row * p.Q + q) * p.K + k]) : 0;
     }

@@ -1,5 +1,5 @@
 // Convolutions whose kernels on devices take only some problems: Winograd's method from 128
-// channels on, gradients of filters over few channels, and the usual windows of depthwise layers.
+// channels on, filters over few channels, and the usual windows of depthwise layers.
 #include <gtest/gtest.h>
 #include <striate/tests/conv2d_cases.h>
 
@@ -84,6 +84,17 @@ TEST(DeviceConv2d, DepthwiseWindows) {
       table.push_back(c);
     }
   run_for("depthwise", table);
+}
+
+TEST(DeviceConv2d, FiltersOverFewChannels) {
+  std::vector<Case> table;
+  for (const int64_t channels : {1, 2, 3, 4}) {
+    table.push_back(conv2d_forward(
+        dense_case({2, 5, 21, channels, 20, 3, 1, 1, 1, Activation::kLeakyRelu, true, true})));
+    table.push_back(conv2d_forward(
+        dense_case({1, 11, 34, channels, 36, 5, 2, 2, 1, Activation::kRelu6, false, true})));
+  }
+  run_for("direct", table);
 }
 
 TEST(DeviceConv2d, GradientsOfFiltersOverFewChannels) {

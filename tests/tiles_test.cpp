@@ -81,6 +81,8 @@ TEST(Tiles, OfConvolutions) {
   run_tiles(with_tiles(all_directions(dense_case({1, 12, 11, 136, 160, 1, 1, "valid"})), tiles));
   run_tiles(with_tiles(all_directions(dense_case({1, 13, 12, 24, 72, {2, 3}, {2, 1}, 1})), tiles));
   run_tiles(
+      with_tiles({conv2d_backward_input(dense_case({1, 5, 12, 24, 72, 2, {1, 2}, 1}))}, tiles));
+  run_tiles(
       with_tiles(all_directions(dense_case({1, 9, 9, 7, 70, 2, {2, 1}, 1})), {"128x64", "64x32"}));
 }
 
