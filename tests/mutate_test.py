@@ -17,7 +17,7 @@ from mutants import Mutant, Survivors, read_mutants, read_tests, sample, source_
 SOURCE = "kernels/reduce.cu"
 KERNEL = "_ZN7striate7kernels6kernelEv"
 LINES = [line.strip() for line in (ROOT / SOURCE).read_text().splitlines()]
-LINE = next(i for i, line in enumerate(LINES, 1) if line.startswith("if (wins(other, best))"))
+LINE = next(i for i, line in enumerate(LINES, 1) if line.startswith("if (exceeds(other.value, best.value)"))
 
 
 def made(kernel: str, index: int = 0, line: int = LINE, **more) -> Mutant:
@@ -90,6 +90,13 @@ def test_a_mutant_knows_the_launch_of_each_test_that_reaches_it(tmp_path):
     report.write_text(REPORT.format('<failure message="no"/>'))
     with pytest.raises(Failed, match="A.B fails without a change"):
         read_tests(report)
+
+
+def test_a_small_sample_may_have_survivors_by_chance():
+    assert [mutate.most_survivors(n, is_sample=True) for n in (1, 10, 24, 60, 100)] == [
+        1, 2, 3, 6, 9]  # fmt: skip
+    assert [mutate.most_survivors(n, is_sample=False) for n in (19, 20, 60, 100)] == [0, 1, 3, 5]
+    assert mutate.most_survivors(200, is_sample=True) == 10
 
 
 class Stub:

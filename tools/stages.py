@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as xml
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from launched import check_all_launched
 
 REPORTS = BUILD / "reports"
 ACCEPTED_SKIP = "no real GPU"
+MUTANTS, PATIENCE = 40, 30  # of a sample; seconds of tests that each may survive
 
 
 @dataclass
@@ -206,12 +208,22 @@ def cuda(long: bool) -> Count:
         count.add(check("kernel-report", lambda: run(report)))
     coverage = REPORTS / "cuda-coverage.jsonl"
     coverage.unlink(missing_ok=True)
-    settings = emulated(EMULATOR, "full", EMULATOR_COVERAGE=coverage)
+    # Random problems are new each time, but the same for the tests that then run with mutants.
+    same = {"STRIATE_TEST_SEED": os.environ.get("STRIATE_TEST_SEED", int(time.time()))}
+    settings = emulated(EMULATOR, "full", EMULATOR_COVERAGE=coverage, **same)
     with stage("running every CUDA kernel under the emulator's checks"), settings:
         count.add(run_reported([BUILD / "bin" / "striate_tests", "--gtest_brief=1"],
                                "cuda.xml", "--gtest_output=xml:", long))  # fmt: skip
     library = BUILD / "lib" / "libstriate_cuda.so"
     count.add(check("launched", lambda: check_all_launched(library, coverage)))
+    if long:
+        same["STRIATE_LONG"] = 1
+    mutate = [PYTHON, ROOT / "tools" / "mutate.py", "--build", BUILD, "--patience", PATIENCE,
+              "--coverage", coverage, "--report", REPORTS / "cuda.xml",
+              "--sample", 10 * MUTANTS if long else MUTANTS]  # fmt: skip
+    settings = emulated(EMULATOR, "full", **same)
+    with stage("running tests of CUDA kernels with a mistake in each"), settings:
+        count.add(check("mutate", lambda: run(mutate, quiet=False)))
     with stage("training on device cuda under the emulator"), emulated(EMULATOR, "bounds"):
         count.add(run_reported([PYTHON, "-m", "pytest", "-q", "tests/cuda"], "cuda-python.xml",
                                "--junitxml=", long))  # fmt: skip
