@@ -52,9 +52,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
                                                     p.depth, p.group_filters - column, end - begin);
   const Sums<Tile> sums =
       multiply<Tile>(left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, shared);
-  store<vectors>(sums, p.to, p.to.bias ? p.to.bias + filter : nullptr, static_cast<int>(blockIdx.y),
+  const Destination<T> to = p.to.without_gate();
+  store<vectors>(sums, to, p.to.bias ? p.to.bias + filter : nullptr, static_cast<int>(blockIdx.y),
                  offsets, p.group_filters - column, shared);
-  finish_tile<vectors, Tile>(p.to, p.to.bias ? p.to.bias + filter : nullptr,
+  finish_tile<vectors, Tile>(to, p.to.bias ? p.to.bias + filter : nullptr,
                              static_cast<int>(blockIdx.x), offsets, p.group_filters - column);
 }
 

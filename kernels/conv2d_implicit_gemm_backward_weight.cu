@@ -55,8 +55,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
                                         p.x + group * p.taps.z, p.taps, column, begin, depth);
   const Sums<Tile> sums =
       multiply<Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
-  store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
-                 p.stored_columns - column, shared);
+  store<vectors>(sums, p.to.of_sums(), static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y),
+                 offsets, p.stored_columns - column, shared);
   constexpr int kWidth = vectors ? 4 : 1;
   const int taps = p.taps.x * p.taps.y * p.taps.z, ones = taps - column;
   const bool adds = add_slices<vectors, Tile>(

@@ -138,7 +138,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
                                                      p.K - column, p.C);
   const Sums<Tile> sums =
       multiply<Tile>(left, right, (p.C + Tile::kDepth - 1) / Tile::kDepth, shared);
-  store<true>(sums, p.to, static_cast<const float*>(nullptr), 0, offsets, p.K - column, shared);
+  store<true>(sums, p.to.of_sums(), static_cast<const float*>(nullptr), 0, offsets, p.K - column,
+              shared);
 }
 
 /// Y = A^T M A, with what follows.

@@ -31,6 +31,19 @@ struct Destination {
   int64_t tail_begin = 0;
   StraightActivation activation;
   StraightGate gate;
+
+  /// Return the same for kernels that never have a gate: the compiler leaves its code out.
+  __device__ Destination without_gate() const {
+    Destination made = *this;
+    made.gated = nullptr;
+    return made;
+  }
+  /// Return the same for kernels that store nothing but sums.
+  __device__ Destination of_sums() const {
+    Destination made;
+    made.y = y, made.slices = slices, made.slice_pitch = slice_pitch, made.last_adds = last_adds;
+    return made;
+  }
 };
 
 /// Write down where each row of a tile starts in the output, `offset_of(row)`: a thread for a row.

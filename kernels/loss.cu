@@ -52,11 +52,14 @@ __device__ void finish(float result, float* to, StepBlock* stopped) {
 
 /// Return log(p) of a probability, clipped.
 __device__ float log_of_probability(float x) {
-  return x >= kUpperClip ? kLogOfUpperClip : logf(x < kClip ? kClip : x);
+  if (x >= kUpperClip) return kLogOfUpperClip;
+  return logf(x < kClip ? kClip : x);
 }
 /// Return log(1 - p).
 __device__ float log_of_rest(float x) {
-  return x < kClip ? kLogOfUpperClip : x >= kUpperClip ? logf(kClip) : log1pf(-x);
+  if (x < kClip) return kLogOfUpperClip;
+  if (x >= kUpperClip) return logf(kClip);
+  return log1pf(-x);
 }
 /// Return the slope of a function of the clipped x: 0 where it is clipped, NaN of NaN.
 __device__ float unless_clipped(float x, float slope) {

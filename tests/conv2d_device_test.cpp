@@ -63,12 +63,15 @@ TEST(DeviceConv2d, DepthwiseWindows) {
   std::vector<Case> table;
   for (const int window : {3, 5, 7})
     for (const int stride : {1, 2}) {
-      const Conv2dSizes all = {2,      window + 2, window + 6, 12, 12,
-                               window, stride,     window / 2, 1,  Activation::kLeakyRelu,
-                               true,   true};
+      Conv2dSizes all = {2, window + 2, window + 6, 12, 12, window, stride, window / 2};
+      table.push_back(with_gate(conv2d_backward_input(depthwise_case(all)), Activation::kRelu6,
+                                {2, window + 2, window + 6, 12}));
+      all.activation = Activation::kLeakyRelu;
+      table.push_back(conv2d_forward(depthwise_case(all)));
+      all.residual = true;
       for (Case& c : all_directions(depthwise_case(all))) table.push_back(std::move(c));
-      const Conv2dSizes inner = {1,         window + 3, window + 9,         8,    8, window, stride,
-                                 Padding(), 1,          Activation::kRelu6, false};
+      Conv2dSizes inner = {1, window + 3, window + 9, 8, 8, window, stride, Padding()};
+      inner.activation = Activation::kRelu6, inner.bias = false, inner.residual = true;
       Case c = conv2d_forward(depthwise_case(inner));
       if (stride == 2) {
         const Shape shape = c.inputs[0].shape;
@@ -83,6 +86,8 @@ TEST(DeviceConv2d, DepthwiseWindows) {
       }
       table.push_back(c);
     }
+  table.push_back(with_gate(conv2d_backward_input(depthwise_case({1, 5, 6, 5, 5, {2, 3}})),
+                            Activation::kRelu, {1, 5, 6, 5}));
   run_for("depthwise", table);
 }
 

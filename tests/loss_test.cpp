@@ -51,9 +51,9 @@ std::vector<Values> run_loss(const Case& c, const std::string& entry, const Valu
 
 const char* const kLosses[] = {"sparse_categorical_crossentropy", "categorical_crossentropy",
                                "binary_crossentropy", "mean_squared_error"};
-const std::vector<Shape> kShapes = {{1, 10},      {64, 10},  {0, 10},      {7, 3},    {5, 16},
-                                    {3, 17},      {2, 1000}, {300, 33},    {2, 3, 4}, {3000, 10},
-                                    {2, 5, 7, 3}, {1, 9000}, {2, 4, 4, 21}};
+const std::vector<Shape> kShapes = {{1, 10},      {64, 10},  {0, 10},       {7, 3},    {5, 16},
+                                    {3, 17},      {2, 1000}, {300, 33},     {2, 3, 4}, {3000, 10},
+                                    {2, 5, 7, 3}, {1, 9000}, {2, 4, 4, 21}, {0, 1100}};
 
 TEST(Loss, EveryEntryAgreesWithTheReference) {
   std::vector<Case> table;
@@ -432,11 +432,13 @@ TEST(TopK, InEveryType) {
     Case c = top_k_case({6, 3}, k);
     c.inputs = {Input::of({6, 3}, ties), Input::of<int32_t>({6}, {0, 1, 1, 1, 3, -1})};
     table.push_back(c);
-    if (k > 1) continue;  // are sorted
     c.inputs[1] = Input::of<int64_t>({6}, {0, 1, 1, 1, 3, -1});
     table.push_back(c);
     c.inputs[1] = Input::of<uint8_t>({6}, {0, 1, 1, 1, 3, 255});
     table.push_back(c);
+    c.inputs[1] = Input::of<float>({6}, {0, NAN, NAN, 1, 3, -1});
+    table.push_back(c);
+    if (k > 1) continue;  // are sorted
     for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kBool}) {
       c.inputs[1] = Input({6}, type, Fill::kIndices, 0, 2);
       table.push_back(c);

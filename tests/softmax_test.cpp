@@ -59,6 +59,21 @@ TEST(Softmax, FindsTheLargestWhereverItIs) {
   run_table(table);
 }
 
+// A NaN makes all of its row NaN, in every type and for rows of any length.
+TEST(Softmax, NanReachesAllOfItsRow) {
+  std::vector<Case> table;
+  for (const int64_t length : {10, 200, 1100})
+    for (const char* name : {"softmax", "log_softmax"}) {
+      Case c = forward_case(name, {2, length});
+      const Values drawn = draw_inputs(c)[0];
+      std::vector<float> values(drawn.begin(), drawn.end());
+      values[static_cast<size_t>(length) + 5] = NAN;
+      c.inputs[0] = Input::of(Shape{2, length}, values);
+      table.push_back(c);
+    }
+  run_table(table);
+}
+
 // The sum that a gradient takes of its row depends on each element: in each row one has the weight.
 TEST(Softmax, EachElementOfAGradientCounts) {
   std::vector<Case> table;
