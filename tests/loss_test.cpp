@@ -93,8 +93,8 @@ Case loss_of(const std::string& name, const Shape& shape, const std::vector<floa
 }
 
 // A row depends on each of its classes: in each row one, elsewhere, has most of the weight, or so
-// much that exp of it is infinite. They are those of a warp's first thread, or of a block's: one for
-// each turn of its loops, of which there are 5, 6 and 7.
+// much that exp of it is infinite. They are those of a warp's first thread, or of a block's: one
+// for each turn of its loops, of which there are 5, 6 and 7.
 TEST(Loss, EachClassOfALongRowCounts) {
   std::vector<Case> table;
   const std::pair<int64_t, int64_t> rows_of[] = {{136, 32},   {168, 32},   {200, 32},
