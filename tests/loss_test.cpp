@@ -94,11 +94,11 @@ Case loss_of(const std::string& name, const Shape& shape, const std::vector<floa
 
 // A row depends on each of its classes: in each row one, elsewhere, has most of the weight, or so
 // much that exp of it is infinite. They are those of a warp's first thread, or of a block's: one
-// for each turn of its loops, of which there are 5, 6 and 7.
+// for each turn of its loops, of which there are 5, 6 and 7, whole ones.
 TEST(Loss, EachClassOfALongRowCounts) {
   std::vector<Case> table;
-  const std::pair<int64_t, int64_t> rows_of[] = {{136, 32},   {168, 32},   {200, 32},
-                                                 {1100, 256}, {1400, 256}, {1700, 256}};
+  const std::pair<int64_t, int64_t> rows_of[] = {{160, 32},   {192, 32},   {224, 32},
+                                                 {1280, 256}, {1536, 256}, {1792, 256}};
   for (const auto& [classes, threads] : rows_of) {
     std::vector<int64_t> heavy;
     for (int64_t place = 0; place < classes; place += threads) heavy.push_back(place);
