@@ -25,9 +25,7 @@ struct Sum {
 /// NaN is larger than all numbers.
 struct Max {
   static __device__ float start() { return -INFINITY; }
-  __device__ float operator()(float a, float b) const {
-    return b > a || (b != b && a == a) ? b : a;
-  }
+  __device__ float operator()(float a, float b) const { return exceeds(b, a) ? b : a; }
 };
 
 /// The piece of the reduced axis that one block or warp takes.

@@ -242,14 +242,16 @@ def main() -> int:
     if options.sample:
         chosen = sample(chosen, options.sample, options.seed)
     start = time.monotonic()
-    print(f"== trying {len(chosen)} mutants at {len({m.place for m in chosen})} places", flush=True)
+    drawn = f" drawn with seed {options.seed}" if options.sample else ""
+    print(f"== trying {len(chosen)} mutants at {len({m.place for m in chosen})} places{drawn}",
+          flush=True)  # fmt: skip
     Trials(program, tests, chosen, options.patience).run()
     print(f"   {time.monotonic() - start:.0f} s")
     unknown = [mutant for mutant in chosen if not mutant.equivalent]
     enough = report(unknown, is_sample=bool(options.sample))
-    for mutant in chosen:
-        if mutant.equivalent and mutant.caught_by:
-            print(f"listed as a survivor, but {mutant.caught_by} notices it: {mutant}")
+    wrong = [mutant for mutant in chosen if mutant.equivalent and mutant.caught_by]
+    for mutant in wrong:
+        print(f"listed as a survivor, but {mutant.caught_by} notices it: {mutant}")
     if options.json:
         others = [mutant for mutant in listed if mutant not in chosen]
         write_json(Path(options.json), chosen + others, total=len(mutants), reached=len(reached),
@@ -257,7 +259,7 @@ def main() -> int:
     least = known.record["least_reached"]
     if share < least:
         print(f"tests reach {100 * share:.1f} % of the mutants, must be {100 * least:.1f}")
-    return 0 if chosen and enough and share >= least else 1
+    return 0 if chosen and enough and not wrong and share >= least else 1
 
 
 if __name__ == "__main__":

@@ -218,9 +218,12 @@ def cuda(long: bool) -> Count:
     count.add(check("launched", lambda: check_all_launched(library, coverage)))
     if long:
         same["STRIATE_LONG"] = 1
+    # fmt: off
     mutate = [PYTHON, ROOT / "tools" / "mutate.py", "--build", BUILD, "--patience", PATIENCE,
               "--coverage", coverage, "--report", REPORTS / "cuda.xml",
-              "--sample", 10 * MUTANTS if long else MUTANTS]  # fmt: skip
+              "--seed", same["STRIATE_TEST_SEED"],
+              "--sample", 10 * MUTANTS if long else MUTANTS, *(["--known"] if long else [])]
+    # fmt: on
     settings = emulated(EMULATOR, "full", **same)
     with stage("running tests of CUDA kernels with a mistake in each"), settings:
         count.add(check("mutate", lambda: run(mutate, quiet=False)))

@@ -6,8 +6,8 @@
 namespace striate {
 
 /// Give each large dense weight, whose gradient only the optimizer reads, a node that makes the
-/// gradient and uses it up: dense_sgd or dense_adam. Not those whose gradients are clipped or
-/// summed over shards: the caller asks only for programs of one shard.
+/// gradient and uses it up: dense_sgd or dense_adam. Not those whose gradients are clipped; nor
+/// where they are summed over shards or looked at for NaN: for such programs nobody calls this.
 void fuse_updates(LoweredGraph& graph, Device device);
 
 }  // namespace striate

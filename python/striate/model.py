@@ -216,7 +216,8 @@ class Model:
             precision: "float32". On CUDA devices also "tf32", whose products cut off their factors
                 10 bits after the point, and "bfloat16", mixed precision: products and what follows
                 them in 16 bits; weights, statistics, softmax and losses in float32.
-            check_numerics: Look for NaN and infinity after every kernel (slow).
+            check_numerics: Look for NaN and infinity after every kernel (slow). All gradients then
+                lie in memory, which may change a step's last bits.
             deterministic: True: the same bits for the same build, thread count and kernel
                 choices. "threads": for any thread count too, by kernels that allow it.
             exact: Only kernels as exact as direct sums (no Winograd with large tiles).

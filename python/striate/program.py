@@ -105,7 +105,10 @@ class Program:
 
     @property
     def gradients(self):
-        """Places of the weights' gradients in their one region: [{weight, offset, bytes}]."""
+        """Places of the weights' gradients in their one region: [{weight, offset, bytes}].
+
+        Large dense weights that are updated where their gradient is made have none.
+        """
         return self._handle.gradients
 
     def explain(self):
