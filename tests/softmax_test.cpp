@@ -43,8 +43,8 @@ TEST(Softmax, EveryEntryAgreesWithTheReference) {
 
 TEST(Softmax, FindsTheLargestWhereverItIs) {
   std::vector<Case> table;
-  // A warp or a block of 256 threads goes over a row, in whole rounds but for 300: the first of each
-  // round is the one.
+  // A warp or a block of 256 threads goes over a row, in whole rounds but for 300: the first of
+  // each round is the one.
   for (const auto& [length, step] :
        {std::pair(160, 32), {192, 32}, {224, 32}, {300, 32}, {1280, 256}, {1536, 256}, {1792, 256}})
     for (const char* name : {"softmax", "log_softmax"}) {
