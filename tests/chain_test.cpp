@@ -5,6 +5,9 @@
 #include <striate/layers/graph/chains.h>
 #include <striate/tests/kernel_table.h>
 
+#include <cmath>
+#include <limits>
+
 namespace striate::testing {
 namespace {
 
@@ -34,6 +37,18 @@ TEST(Chain, EveryEntryAgreesWithTheReference) {
   for (const char* name : {"add", "subtract", "multiply", "divide", "maximum", "minimum"})
     for (const char* place : {" 1 1", " -1 1"})
       table.push_back(chain_case(std::string(name) + place + ";abs 0 1", {{2, 9}, {2, 9}}));
+  run_table(table);
+}
+
+// Infinities, NaN, zeros and numbers that functions make infinite or zero.
+TEST(Chain, ValuesBeyondTheUsual) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<Case> table;
+  for (const std::string& name : kernels::unary_operations()) {
+    Case c = chain_case(name + " 0 0.75;negative 0 1", {{9}});
+    c.inputs[0] = Input::of<float>({9}, {infinity, -infinity, NAN, 0, -0.0f, 1, -1, 0.25f, -30});
+    table.push_back(c);
+  }
   run_table(table);
 }
 

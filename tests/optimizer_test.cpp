@@ -64,6 +64,7 @@ const std::vector<std::vector<Shape>> kLists = {
     {{3, 3, 1, 32}, {32}, {10, 7}, {10}},
     {{0}, {5}, {0, 3}, {7}},
     {{64, 3, 3, 20}, {64}, {1, 1, 1, 1}},
+    {{2500}},  // as a view several turns, one by one
 };
 
 TEST(Optimizer, EveryEntryAgreesWithTheReference) {
