@@ -116,6 +116,7 @@ double reorder_seconds(const Problem& problem, const Prepared& prepared) {
     const ValueDesc& input = problem.inputs[i];
     const Layout wanted = i < prepared.inputs.size() ? prepared.inputs[i] : Layout();
     if (!problem.has_input(i) || same_bytes(input.layout, wanted, input.shape)) continue;
+    if (problem.is_lasting(i) && !problem.weights_change) continue;  // copied once
     const double bytes =
         static_cast<double>(input.layout.elements(input.shape) + wanted.elements(input.shape)) *
         static_cast<double>(size_of(input.dtype));

@@ -44,8 +44,11 @@ struct Problem {
   bool exact = false;             // decline methods with a larger rounding error than direct sums
   bool same_for_threads = false;  // decline methods whose bits depend on the number of threads
   bool tf32 = false;           // products may read the factors' first 10 bits after the point alone
-  bool weights_change = true;  // false in inference: constant inputs may be packed freely
-  std::string path;            // the layer's path and role; keys random numbers
+  bool weights_change = true;  // false in inference
+  /// Inputs that are the same in all parts of a step, and in inference in all steps: weights. Who
+  /// sets it runs Prepared::packing (empty: none).
+  std::vector<bool> lasting;
+  std::string path;  // the layer's path and role; keys random numbers
   Preferred preferred = {};
   Gate gate = {};
 
@@ -53,6 +56,7 @@ struct Problem {
   const Options& get() const {
     return *static_cast<const Options*>(options.get());
   }
+  bool is_lasting(size_t i) const { return i < lasting.size() && lasting[i]; }
   bool has_input(size_t i) const { return i < inputs.size() && (optional.empty() || optional[i]); }
   bool is_read(size_t output) const { return output >= unread.size() || !unread[output]; }
 };
@@ -83,12 +87,21 @@ struct InPlace {
   bool view = false;  // the bytes are the same: where the memory is shared nothing need run
 };
 
+/// An input that the kernel takes in a form of its own, made before the first run and whenever the
+/// input has changed.
+struct Packing {
+  std::unique_ptr<Kernel> kernel;  // from the input, in its wanted layout, to the form; null: none
+  int input = 0;
+  size_t bytes = 0;
+};
+
 /// What an entry makes of a problem.
 struct Prepared {
   std::unique_ptr<Kernel> kernel;
   std::vector<Layout> inputs;   // wanted; empty: all dense
   std::vector<Layout> outputs;  // made; empty: all dense
   std::vector<InPlace> in_place;
+  Packing packing;       // only of lasting inputs
   size_t workspace = 0;  // bytes
   std::string detail;    // for reports: tile, instruction set, the library's own name
 };

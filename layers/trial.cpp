@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <set>
+#include <utility>
 
 namespace striate {
 namespace {
@@ -112,6 +113,7 @@ std::string key_of(const Problem& problem) {
       key += v.shape.to_string() + name_of(v.dtype) + v.layout.to_string(v.shape.rank());
   for (size_t i = 0; i < problem.inputs.size(); ++i) key += problem.has_input(i) ? '1' : '0';
   for (size_t o = 0; o < problem.outputs.size(); ++o) key += problem.is_read(o) ? '1' : '0';
+  for (size_t i = 0; i < problem.inputs.size(); ++i) key += problem.is_lasting(i) ? '1' : '0';
   for (const bool flag : {problem.exact, problem.same_for_threads, problem.weights_change})
     key += flag ? '1' : '0';
   return key + std::to_string(problem.threads);
@@ -174,11 +176,23 @@ Trial::Trial(const Entry& entry, const Problem& problem, std::vector<std::shared
     inputs_[i] = pointers_[o];
   }
   workspace_ = Buffer::allocate(prepared_.workspace, device_);
+  if (!prepared_.packing.kernel) return;
+  packed_ = Buffer::allocate(prepared_.packing.bytes, device_);
+  const void*& input = inputs_[static_cast<size_t>(prepared_.packing.input)];
+  unpacked_ = std::exchange(input, packed_->data());
+  pack();
+}
+
+/// Make the form in which the kernel takes an input.
+void Trial::pack() {
+  void* to = packed_->data();
+  prepared_.packing.kernel->run({&unpacked_, &to, nullptr, nullptr});
 }
 
 double Trial::run() {
   Backend& device = backend(device_.type);
   const auto start = Clock::now();
+  if (packed_ && problem_.weights_change) pack();
   prepared_.kernel->run(
       {inputs_.data(), pointers_.data(), workspace_->data(), device.stream(device_.index)});
   device.wait(device_.index);

@@ -28,7 +28,7 @@ class Trial {
   Trial(const kernels::Entry& entry, const kernels::Problem& problem,
         std::vector<std::shared_ptr<Buffer>> dense);
 
-  /// Run once and return the seconds.
+  /// Run once and return the seconds; in training with those of what runs once a step.
   double run();
   /// Run for so many seconds, at least four times and at most a thousand; return the shortest.
   double shortest(double seconds);
@@ -39,11 +39,14 @@ class Trial {
   size_t workspace_bytes() const { return prepared_.workspace; }
 
  private:
+  void pack();
+
   kernels::Problem problem_;
   Device device_;
   kernels::Prepared prepared_;
   std::vector<std::shared_ptr<Buffer>> buffers_, outputs_;
-  std::shared_ptr<Buffer> workspace_;
+  std::shared_ptr<Buffer> workspace_, packed_;
+  const void* unpacked_ = nullptr;
   std::vector<const void*> inputs_;
   std::vector<void*> pointers_;
 };

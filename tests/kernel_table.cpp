@@ -200,6 +200,14 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
     input_pointers.push_back(at);
   }
   Guarded workspace(prepared.workspace);
+  Guarded packed(prepared.packing.bytes);
+  if (prepared.packing.kernel) {
+    const void*& input = input_pointers[static_cast<size_t>(prepared.packing.input)];
+    void* to = packed.data();
+    prepared.packing.kernel->run({&input, &to, nullptr, nullptr});
+    if (!packed.guards_hold()) result.faults.push_back("packs beyond what it asked for");
+    input = to;
+  }
   if (problem.device.type == DeviceType::kCpu) {
     prepared.kernel->run(
         {input_pointers.data(), output_pointers.data(), workspace.data(), nullptr});
@@ -358,6 +366,16 @@ bool try_entry(const Trial& t) {
                          "with " + std::to_string(team) + " threads");
       }
       set_threads(before);
+      problem.threads = before;
+      problem.lasting.assign(problem.inputs.size(), true);
+      for (const bool change : {false, true}) {
+        problem.weights_change = change;
+        EXPECT_GT(t.entry.efficiency(problem), 0) << t.entry.name;
+        const Prepared packed = t.entry.prepare(problem);
+        if (packed.packing.kernel)
+          expect_same_bits(t, first, run_prepared(problem, packed, t.inputs, false),
+                           "with a packed input");
+      }
     }
   }
   return ran;

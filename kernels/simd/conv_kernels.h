@@ -24,17 +24,20 @@ struct Finish {
 struct WinogradPlan {
   int64_t n, in_h, in_w, in_c, out_h, out_w, out_c, top, left;
   bool flipped = false;
-  bool bias = false;  // backward_weight: sum dy too
-  int workers = 1;    // at most so many run at once
+  bool bias = false;    // backward_weight: sum dy too
+  bool packed = false;  // forward: the filters come transformed, as pack() makes them
+  int workers = 1;      // at most so many run at once
   // Set by plan():
   int64_t chunk = 0;        // tiles transformed and multiplied together
   int64_t parts = 0;        // backward_weight: partial sums over chunks, 0: none
   bool by_filters = false;  // forward: all tiles first, then filters in groups
   int64_t workspace = 0;    // bytes
+  int64_t filters = 0;      // forward: bytes of all transformed filters
 };
 
 struct WinogradKernels {
   void (*plan_forward)(WinogradPlan&);
+  void (*pack)(const WinogradPlan&, const float* w, float* packed);
   void (*forward)(const WinogradPlan&, const float* x, const float* w, const Finish&, float* y,
                   float* workspace);
   void (*plan_backward_weight)(WinogradPlan&);

@@ -14,7 +14,7 @@ template <class V, template <class> class Transform>
 constexpr WinogradKernels winograd_kernels() {
   using Forward = WinogradForward<V, Transform>;
   using BackwardWeight = WinogradBackwardWeight<V, Transform>;
-  return {Forward::plan, Forward::run, BackwardWeight::plan, BackwardWeight::run};
+  return {Forward::plan, Forward::pack, Forward::run, BackwardWeight::plan, BackwardWeight::run};
 }
 
 template <class V>

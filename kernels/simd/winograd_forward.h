@@ -10,10 +10,7 @@
 // filters, makes their U and multiplies all tiles; so U, four times as large as the weights, never
 // leaves the cache. The latter is for many channels and few tiles. Both add up in the same order.
 //
-// U is made in every call. Made once a step for both directions and read from memory, it was no
-// quicker (AVX-512, one core, 32 to 64 images, forward and backward to the input, time of the
-// former over the latter): 1.00 at 28x28 32>64 and 32x32 64>64, .99 at 14x14 64>128 and 16x16
-// 128>128, .95 at 8x8 256>256, .77 at 4x4 512>512, where U has four times the bytes of the weights.
+// U is made in every call, or comes from pack(), which makes all of it for several calls.
 //
 // A tile spreads a NaN or infinity of its input over all of its outputs, and Inf - Inf makes NaN of
 // infinities: where the direct sum has one non-finite value, up to m x m values around it are NaN.
@@ -59,11 +56,13 @@ struct WinogradForward : WinogradTiles<V, Transform> {
           m(m_apart * kCount),
           batch(std::clamp<int64_t>(kShared / v, 1, std::max<int64_t>(1, chunks))) {
       depth = in_blocks;
-      if (p.by_filters && batch == 1)  // M of the only chunk waits while channels take turns
+      if (p.by_filters && batch == 1 && !p.packed)  // M of the only chunk waits for all channels
         depth = std::clamp<int64_t>(kFilters / (kCount * kColumns * kLanes * kLanes), 1, depth);
       weight_apart = depth * kLanes * kLanes + kLine;
       weight_block = weight_apart * kCount;
     }
+    /// Of all U.
+    int64_t weights() const { return out_blocks * weight_block; }
     /// The workspace begins with the bias, padded.
     int64_t bias() const { return ceil_div(out_blocks * kLanes, kLine) * kLine; }
   };
@@ -84,9 +83,19 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     if (!p.by_filters && chunks < 8 * p.workers) chunks = ceil_div(chunks, p.workers) * p.workers;
     p.chunk = ceil_div(tiles, chunks);
     const Sizes s(p);
-    const int64_t shared = p.by_filters ? s.batch * s.v : s.out_blocks * s.weight_block;
-    const int64_t own = s.m + (p.by_filters ? kColumns * s.weight_block : s.v);
+    const int64_t made = p.packed ? 0 : p.by_filters ? kColumns * s.weight_block : s.weights();
+    const int64_t shared = p.by_filters ? s.batch * s.v : made;
+    const int64_t own = s.m + (p.by_filters ? made : s.v);
     p.workspace = 4 * (s.bias() + shared + p.workers * own);
+    p.filters = 4 * s.weights();
+  }
+
+  /// Make U of all filters at once, for runs with `packed` ones.
+  static void pack(const WinogradPlan& p, const float* w, float* u) {
+    const Sizes s(p);
+    share_work(p.workers, s.out_blocks, [&](int64_t, int64_t block) {
+      weights(p, s, w, block, 0, s.in_blocks, u + block * s.weight_block);
+    });
   }
 
   /// Transform the filters of one block for channel blocks [begin, end): to [f][C][lanes].
@@ -232,15 +241,17 @@ struct WinogradForward : WinogradTiles<V, Transform> {
                         p.chunk, shared + i * s.v);
         });
         share_work(p.workers, groups, [&](int64_t worker, int64_t group) {
-          float* u = own + worker * (s.m + kColumns * s.weight_block);
-          float* m = u + kColumns * s.weight_block;
+          const int64_t made = p.packed ? 0 : kColumns * s.weight_block;
+          float* m = own + worker * (s.m + made);
+          float* u = m + s.m;
           for (int64_t begin = 0; begin < s.in_blocks; begin += s.depth) {
             const int64_t end = std::min(s.in_blocks, begin + s.depth);
-            for (int64_t j = 0; j < columns_of(group); ++j)
-              weights(p, s, w, group * kColumns + j, begin, end, u + j * s.weight_block);
+            if (!p.packed)
+              for (int64_t j = 0; j < columns_of(group); ++j)
+                weights(p, s, w, group * kColumns + j, begin, end, u + j * s.weight_block);
             for (int64_t i = 0; i < count; ++i) {
-              multiply(p, s, shared + i * s.v, tiles_of(first + i), begin, end, u,
-                       columns_of(group), m);
+              multiply(p, s, shared + i * s.v, tiles_of(first + i), begin, end,
+                       p.packed ? w + group * kColumns * s.weight_block : u, columns_of(group), m);
               if (end == s.in_blocks) store(first + i, group, m);
             }
           }
@@ -248,16 +259,15 @@ struct WinogradForward : WinogradTiles<V, Transform> {
       }
       return;
     }
-    share_work(p.workers, s.out_blocks, [&](int64_t, int64_t block) {
-      weights(p, s, w, block, 0, s.in_blocks, shared + block * s.weight_block);
-    });
-    float* own = shared + s.out_blocks * s.weight_block;
+    if (!p.packed) pack(p, w, shared);
+    const float* u = p.packed ? w : shared;
+    float* own = shared + (p.packed ? 0 : s.weights());
     share_work(p.workers, s.chunks, [&](int64_t worker, int64_t i) {
       float* v = own + worker * (s.v + s.m);
       float* m = v + s.v;
       Tiles::inputs(image, s.grid, p.top, p.left, i * p.chunk, tiles_of(i), p.chunk, v);
       for (int64_t group = 0; group < groups; ++group) {
-        multiply(p, s, v, tiles_of(i), 0, s.in_blocks, shared + group * kColumns * s.weight_block,
+        multiply(p, s, v, tiles_of(i), 0, s.in_blocks, u + group * kColumns * s.weight_block,
                  columns_of(group), m);
         store(i, group, m);
       }

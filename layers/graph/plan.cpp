@@ -119,6 +119,15 @@ class Planner {
            (place == Place::kVariable || place == Place::kConstant || place == Place::kPersistent);
   }
 
+  /// True for values that stay as they are until the weights are updated.
+  bool is_lasting(int index) {
+    const PlanValue& owner = root(index);
+    if (!options_.training || owner.place != Place::kVariable) return is_persistent(index);
+    const Variable* variable = plan_.variables[static_cast<size_t>(owner.number)].get();
+    return std::none_of(graph_.state.begin(), graph_.state.end(),
+                        [&](const Assignment& a) { return a.variable.get() == variable; });
+  }
+
   kernels::Problem problem_of(const Node& node) {
     kernels::Problem problem;
     problem.operation = node.operation->name;
@@ -132,6 +141,8 @@ class Planner {
         if (!node.operation->shape_only(i)) desc.layout = value(versions_.at(input)[0]).layout;
       }
       problem.inputs.push_back(desc);
+      problem.lasting.push_back(input && !node.operation->shape_only(i) &&
+                                is_lasting(versions_.at(input)[0]));
       problem.optional.push_back(static_cast<bool>(input));
     }
     for (size_t i = 0; i < node.outputs.size(); ++i) {
@@ -204,7 +215,7 @@ class Planner {
   }
 
   /// Append a copy of `from` in `layout` to the list that its place asks for; return the copy.
-  int add_reorder(int from, const Layout& layout, int to = -1) {
+  int add_reorder(int from, const Layout& layout, int to = -1, bool beforehand = false) {
     const PlanValue source = value(from);
     kernels::Problem problem;
     problem.operation = "reorder";
@@ -214,7 +225,7 @@ class Planner {
     problem.device = options_.device;
     problem.threads = threads();
     problem.path = source.name;
-    const bool persistent = to < 0 && is_persistent(from);
+    const bool persistent = beforehand || (to < 0 && is_persistent(from));
     const Place place = persistent ? Place::kPersistent : Place::kArena;
     std::vector<int> inputs = {from};
     if (on_device() && to >= 0 && value(to).place == Place::kVariable)
@@ -229,16 +240,34 @@ class Planner {
     return to;
   }
 
+  /// Have an input of a step packed beforehand; return the packed value.
+  int add_packing(PlanStep& user, int from) {
+    kernels::Packing& packing = user.choice.prepared.packing;
+    PlanStep step;
+    step.kernel = std::move(packing.kernel);
+    step.path = value(from).name;
+    step.operation = "pack";
+    step.choice.entry = user.choice.entry;
+    step.choice.why = "for " + user.operation + " of " + user.path;
+    step.inputs = {from};
+    const Type bytes{Shape({static_cast<int64_t>(packing.bytes)}), DType::kU8};
+    step.outputs = {add_value(bytes, {}, Place::kPersistent, step.path)};
+    plan_.prologue.push_back(std::move(step));
+    return plan_.prologue.back().outputs[0];
+  }
+
   void mark_consumed(int index) {
     if (value(index).place == Place::kVariable) consumed_.insert(index);
   }
 
   /// Return the value in the wanted layout: one that exists, the variable itself if this program
-  /// may still choose its layout, or a reordered copy.
-  int in_layout(const Value& wanted_value, const Layout& layout) {
+  /// may still choose its layout, or a reordered copy; `beforehand`: one that the prologue makes.
+  int in_layout(const Value& wanted_value, const Layout& layout, bool beforehand = false) {
     std::vector<int>& versions = versions_.at(wanted_value);
     for (int index : versions)
-      if (same_bytes(value(index).layout, layout, wanted_value.shape())) return index;
+      if (same_bytes(value(index).layout, layout, wanted_value.shape()) &&
+          !(beforehand && root(index).place == Place::kArena))
+        return index;
     PlanValue& first = value(versions[0]);
     const bool is_view = first.root != versions[0];  // of the variable, which others know as it is
     if (first.place == Place::kVariable && !is_view && options_.training &&
@@ -248,7 +277,7 @@ class Planner {
       first.bytes = bytes_of(first.type, layout);
       return versions[0];
     }
-    const int made = add_reorder(versions[0], layout);
+    const int made = add_reorder(versions[0], layout, -1, beforehand);
     versions_.at(wanted_value).push_back(made);
     return made;
   }
@@ -266,10 +295,13 @@ class Planner {
     bool persistent = !options_.training;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const bool present = node.inputs[i] && !node.operation->shape_only(i);
-      step.inputs.push_back(present ? in_layout(node.inputs[i], prepared.inputs[i]) : -1);
+      const bool packed =
+          prepared.packing.kernel && static_cast<size_t>(prepared.packing.input) == i;
+      step.inputs.push_back(present ? in_layout(node.inputs[i], prepared.inputs[i], packed) : -1);
       if (!present) continue;
       persistent = persistent && is_persistent(step.inputs.back());
       mark_consumed(step.inputs.back());
+      if (packed) step.inputs.back() = add_packing(step, step.inputs.back());
     }
     for (size_t i = 0; i < node.inputs.size(); ++i)
       if (step.inputs[i] >= 0) --uses_[node.inputs[i]];

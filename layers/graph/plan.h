@@ -62,7 +62,7 @@ struct Plan {
   std::vector<uint64_t> epochs;  // of the variables when planned
   std::vector<Tensor> constants;
   std::vector<int> inputs, outputs;  // values
-  std::vector<PlanStep> prologue;    // run when a variable has changed (inference)
+  std::vector<PlanStep> prologue;    // run when a variable has changed; in training, each step
   std::vector<PlanStep> steps;       // run once per shard up to `update_begin`, then once
   size_t state_begin = 0;  // from here to update_begin state is stored, the results being finite
   size_t update_begin = 0;

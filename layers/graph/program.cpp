@@ -209,7 +209,8 @@ void Program::bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound
 
 void Program::run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end) {
   std::vector<Bound>& bound = &steps == &plan_.steps ? bound_steps_ : bound_prologue_;
-  const bool timed = !seconds_.empty() && &steps == &plan_.steps;
+  const bool timed = !seconds_.empty();
+  const size_t row = &steps == &plan_.steps ? plan_.prologue.size() : 0;
   Backend& device = backend(options_.device.type);
   void* stream = device.stream(options_.device.index);
   size_t s = begin;
@@ -222,7 +223,7 @@ void Program::run_steps(std::vector<PlanStep>& steps, size_t begin, size_t end) 
       if (!timed) continue;
       device.wait(options_.device.index);
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-      seconds_[s] = std::min(seconds_[s], taken.count());
+      seconds_[row + s] = std::min(seconds_[row + s], taken.count());
     }
   } catch (Error& error) {
     error.set_layer(steps[s].layer);
@@ -418,7 +419,7 @@ Json Program::explain() const {
       row.set("entry", step.choice.entry->name);
       row.set("detail", step.choice.prepared.detail);
       row.set("why", step.choice.why);
-      row.set("once", steps == &plan_.prologue);
+      row.set("once", steps == &plan_.prologue && !options_.training);
       Json refusals = Json::object();
       for (const auto& candidate : step.choice.candidates)
         if (!candidate.reason.empty()) refusals.set(candidate.entry->name, candidate.reason);
@@ -440,7 +441,8 @@ Json Program::explain() const {
 
 Json Program::profile(const std::vector<Tensor>& inputs, const StepBlock& block, int rounds) {
   run(inputs, block);  // compiles anew when that is needed, and touches all memory
-  seconds_.assign(plan_.steps.size(), std::numeric_limits<double>::infinity());
+  seconds_.assign(plan_.prologue.size() + plan_.steps.size(),
+                  std::numeric_limits<double>::infinity());
   try {
     for (int round = 0; round < rounds; ++round) run(inputs, block);
   } catch (...) {
@@ -452,7 +454,8 @@ Json Program::profile(const std::vector<Tensor>& inputs, const StepBlock& block,
   size_t step = 0;
   for (const Json& explained : steps.items()) {
     Json row = explained;
-    if (!row["once"].as_bool()) row.set("microseconds", seconds_[step++] * 1e6);
+    if (!row["once"].as_bool()) row.set("microseconds", seconds_[step] * 1e6);
+    ++step;
     report.push(std::move(row));
   }
   seconds_.clear();

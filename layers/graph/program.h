@@ -74,7 +74,7 @@ class Program {
     size_t planned = 0;  // of the arena, before anything runs
     size_t used = 0;     // of the arena, up to the last byte that a kernel is given
     size_t weights = 0, state = 0, gradients = 0;
-    size_t persistent = 0;  // folded weights, copies of inputs and outputs, kept statistics
+    size_t persistent = 0;  // folded and packed weights, copies of inputs and outputs, statistics
   };
   /// Return the bytes needed; the arena itself is had at the first run.
   Memory memory() const;
