@@ -22,7 +22,7 @@ struct ProgramOptions {
   bool check_losses = false;      // inputs and results of rank 0 must be finite; so in training
   bool check_numerics = false;    // look for NaN and infinity after every kernel
   int shards = 1;                 // equal parts of the batch whose gradients are summed by one tree
-  bool side_by_side = false;      // the shards run at once, each on one thread
+  int lanes = 0;  // threads that run the shards side by side, each some of them; 0: all run each
   /// Says what to prefer for a problem; without it the estimates decide alone.
   std::function<kernels::Preferred(const kernels::Problem&)> prefer = {};
 };

@@ -63,7 +63,7 @@ void Program::compile() {
   if (options_.shards == 1 && !options_.check_numerics) fuse_updates(graph, options_.device);
   Plan plan = [&] {
     std::optional<RunAlone> alone;
-    if (options_.side_by_side) alone.emplace();
+    if (options_.lanes > 0) alone.emplace();
     return make_plan(graph, options_);
   }();
   labels_.clear();
@@ -102,23 +102,10 @@ void Program::compile() {
     for (int output : plan_.steps[s].outputs)
       if (plan_.root(output).place == Place::kVariable)
         shard_state_.push_back(static_cast<size_t>(plan_.root(output).number));
-  if (options_.shards > 1 && plan_.gradient_bytes > 0) {
-    kernels::Problem problem;
-    problem.operation = "add";
-    problem.options = std::make_shared<NoOptions>();
-    const Shape shape({static_cast<int64_t>(plan_.gradient_bytes / sizeof(float))});
-    problem.inputs = {{shape, DType::kF32, {}}, {shape, DType::kF32, {}}};
-    problem.outputs = {{shape, DType::kF32, {}}};
-    problem.device = options_.device;
-    problem.threads = threads();
-    add_ = kernels::choose(problem).prepared.kernel;
-    if (!options_.side_by_side)
-      plan_.arena_bytes +=
-          plan_.gradient_bytes *
-          static_cast<size_t>(std::bit_width(static_cast<unsigned>(options_.shards)));
-  }
   slices_.clear();
-  if (options_.side_by_side) make_slices();
+  lanes_.clear();
+  make_sums();
+  if (options_.lanes > 0) make_slices();
   fed_inputs_.assign(inputs_.size(), nullptr);
   fed_outputs_.assign(outputs_.size(), nullptr);
   seen_versions_.clear();
@@ -173,7 +160,7 @@ char* Program::pointer(int index) const {
   const size_t number = static_cast<size_t>(owner.number);
   switch (owner.place) {
     case Place::kArena:
-      return arena_->data() + slice_ * slice_bytes_ + owner.offset;
+      return arena_->data() + slice_ / static_cast<size_t>(parts_) * lane_bytes_ + owner.offset;
     case Place::kPersistent:
       return static_cast<char*>(persistent_->data()) + owner.offset;
     case Place::kInput:
@@ -283,7 +270,7 @@ void Program::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& 
       feed(inputs, outputs, shard);
       run_shard(outputs, shard, block.step);
     }
-    if (shards > 1 && add_) sum_remaining();
+    if (shards > 1 && add_) sum_remaining(*add_, 0);
     run_steps(plan_.steps, plan_.update_begin, plan_.steps.size());
     if (on_device()) receive();
   }
@@ -393,10 +380,8 @@ Program::Memory Program::memory() const {
     for (int output : step.outputs) use(output);
     use(step.workspace);
   }
-  memory.used += slice_bytes_ * (slices_.empty() ? 0 : slices_.size() - 1);
-  if (add_ && slices_.empty())
-    memory.used += plan_.gradient_bytes *
-                   static_cast<size_t>(std::bit_width(static_cast<unsigned>(options_.shards)));
+  if (parts_ > 1 && add_) memory.used = waiting_ + plan_.gradient_bytes * levels();
+  memory.used += lane_bytes_ * (lanes_.empty() ? 0 : lanes_.size() - 1);
   memory.gradients = plan_.gradient_bytes;
   memory.persistent = plan_.persistent_bytes;
   if (on_device()) memory.persistent += Staging::bytes(input_types_, output_types());

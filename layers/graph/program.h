@@ -94,9 +94,12 @@ class Program {
   void check_finite(const std::vector<Tensor>& outputs, int64_t step);
   void keep_state();
   void restore_state();
-  void sum_shard(int shard);
-  void sum_remaining();
-  void add_region(size_t from_offset, size_t to_offset);
+  void make_sums();
+  std::unique_ptr<kernels::Kernel> make_addition() const;
+  size_t levels() const;
+  void sum_part(kernels::Kernel& add, size_t base, int part);
+  void sum_remaining(kernels::Kernel& add, size_t base);
+  void add_region(kernels::Kernel& add, size_t from_offset, size_t to_offset);
   struct Fault {
     std::string layer, place;
   };
@@ -117,28 +120,34 @@ class Program {
   void replay(const std::vector<Tensor>& outputs, int64_t step, const Ahead& ahead);
   void receive();
   void hand_out(const std::vector<Tensor>& outputs) const;
-  void make_slices();
-  void bind_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs);
-  void run_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
-                  const StepBlock& block);
-  void sum_slices();
-  Fault find_nonfinite_slice();
-  [[noreturn]] void report_fault(int64_t step, Fault fault);
 
   struct Bound {
     std::vector<const void*> inputs;
     std::vector<void*> outputs;
     void* workspace = nullptr;
   };
-  void bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound);
 
-  /// A shard that runs beside the others: it has kernels and a part of the arena of its own.
-  struct Slice {
+  /// A thread that runs slices one after another: it has kernels and a part of the arena of its own.
+  struct Lane {
     std::vector<std::unique_ptr<kernels::Kernel>> kernels;  // none for the first: those of the plan
+    std::unique_ptr<kernels::Kernel> add;                   // of two gradient regions
+  };
+  /// A shard that one thread runs from the first kernel to the gradients.
+  struct Slice {
     std::vector<Bound> bound;
     std::vector<float> scalars;  // outputs of rank 0
     StepBlock block;
   };
+  void make_slices();
+  void bind_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs);
+  void run_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+                  const StepBlock& block);
+  void run_slice(size_t lane, size_t part);
+  void sum_lanes();
+  Fault find_nonfinite_slice();
+  [[noreturn]] void report_fault(int64_t step, Fault fault);
+
+  void bind(const std::vector<PlanStep>& steps, std::vector<Bound>& bound);
 
   struct LabelCheck {
     size_t input;
@@ -165,9 +174,12 @@ class Program {
   char* bound_arena_ = nullptr;
   std::vector<double> seconds_;           // shortest run of each step, while `profile` runs
   std::unique_ptr<kernels::Kernel> add_;  // of two gradient regions, when there are shards
-  std::vector<Slice> slices_;
+  int parts_ = 1;       // shards whose gradients are summed in one part of the arena
+  size_t waiting_ = 0;  // where sums wait there
+  std::vector<Lane> lanes_;
+  size_t lane_bytes_ = 0;         // of the arena
+  std::vector<Slice> slices_;     // parts_ for each lane
   size_t slice_ = 0;              // to which `pointer` points
-  size_t slice_bytes_ = 0;        // of the arena
   std::vector<const void*> fed_;  // the tensors that the slices are bound to
   StepBlock block_;
   std::unique_ptr<Staging> staging_;      // on a device

@@ -65,9 +65,9 @@ Kind kind_of(const Node& node, const std::vector<Kind>& kinds) {
 
 }  // namespace
 
-std::optional<double> row_work(const std::vector<Value>& means) {
+std::optional<RowWork> row_work(const std::vector<Value>& means) {
   std::map<const Node*, Kind> kinds;
-  double work = 0;
+  RowWork work;
   for (const auto& node : reachable(means)) {
     const std::string& name = node->operation->name;
     std::vector<Kind> inputs;
@@ -83,12 +83,14 @@ std::optional<double> row_work(const std::vector<Value>& means) {
     kinds[node.get()] = kind;
     if (kind != Kind::kRows || (name != "conv2d" && name != "matmul")) continue;
     // Each weight is used once for each pixel.
-    double uses = static_cast<double>(node->inputs[1].shape().elements());
+    double pixels = 1;
     for (int d = 1; d + 1 < y.rank(); ++d) {
       if (y[d] == kUnknown) return {};
-      uses *= static_cast<double>(y[d]);
+      pixels *= static_cast<double>(y[d]);
     }
-    work += uses;
+    work.weights += static_cast<double>(node->inputs[1].shape().elements());
+    work.products += pixels * static_cast<double>(node->inputs[1].shape().elements());
+    work.bytes += pixels * static_cast<double>(y[-1]) * sizeof(float);
   }
   for (const Value& value : means)
     if (kinds.at(value.node.get()) != Kind::kMean) return {};

@@ -1,6 +1,8 @@
-// Steps of small networks: slices of the batch run side by side, each on one thread from the first
-// kernel to its gradients, in its own part of the arena; then the gradients are summed by a tree
-// and the weights updated. Threads wait for each other twice a step, not at the end of each kernel.
+// Steps in slices of the batch: each thread runs its slices one after another, each from the first
+// kernel to the gradients, in its own part of the arena, so that what a kernel writes is in the
+// cache when the next one reads it. The gradients are summed by a tree for each thread and one over
+// the threads, and the weights are updated: threads wait for each other twice a step, not at the
+// end of each kernel.
 #include <striate/core/parallel.h>
 #include <striate/core/run_alone.h>
 #include <striate/layers/graph/program.h>
@@ -10,19 +12,20 @@
 
 namespace striate {
 
-/// Prepare the kernels of all slices but the first, which has those of the plan.
+/// Prepare the kernels of all lanes but the first, which has those of the plan.
 void Program::make_slices() {
   const RunAlone alone;
-  const auto shards = static_cast<size_t>(options_.shards);
-  slices_.resize(shards);
+  slices_.resize(static_cast<size_t>(options_.shards));
   for (Slice& slice : slices_) slice.scalars.assign(outputs_.size(), 0);
-  for (size_t s = 1; s < shards; ++s)
-    for (size_t i = 0; i < plan_.update_begin; ++i)
-      slices_[s].kernels.push_back(
-          std::move(kernels::choose(plan_.steps[i].problem).prepared.kernel));
-  constexpr size_t kPage = 4096;  // no line belongs to two slices
-  slice_bytes_ = (plan_.arena_bytes + kPage - 1) / kPage * kPage;
-  plan_.arena_bytes = slice_bytes_ * shards;
+  lanes_.resize(static_cast<size_t>(options_.lanes));
+  for (Lane& lane : lanes_) {
+    if (add_) lane.add = make_addition();
+    for (size_t i = 0; &lane != &lanes_[0] && i < plan_.update_begin; ++i)
+      lane.kernels.push_back(std::move(kernels::choose(plan_.steps[i].problem).prepared.kernel));
+  }
+  constexpr size_t kPage = 4096;  // no line belongs to two lanes
+  lane_bytes_ = (plan_.arena_bytes + kPage - 1) / kPage * kPage;
+  plan_.arena_bytes = lane_bytes_ * lanes_.size();
 }
 
 void Program::bind_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs) {
@@ -30,7 +33,7 @@ void Program::bind_slices(const std::vector<Tensor>& inputs, const std::vector<T
   for (const auto* tensors : {&inputs, &outputs})
     for (const Tensor& tensor : *tensors) fed.push_back(tensor.data());
   if (fed == fed_ && !bound_steps_.empty()) return;
-  for (size_t s = slices_.size(); s-- > 0;) {  // the update reads and writes in the first slice
+  for (size_t s = slices_.size(); s-- > 0;) {  // the update reads and writes in the first lane
     slice_ = s;
     bound_steps_.clear();
     feed(inputs, outputs, static_cast<int>(s));
@@ -47,13 +50,14 @@ void Program::run_slices(const std::vector<Tensor>& inputs, const std::vector<Te
     slices_[s].block.first_sample +=
         static_cast<int64_t>(s) * (input_types_[0].shape[0] / options_.shards);
   }
-  parallel_for(static_cast<int64_t>(slices_.size()), [&](int64_t index) {
+  parallel_for(static_cast<int64_t>(lanes_.size()), [&](int64_t index) {
     const RunAlone alone;
-    Slice& slice = slices_[static_cast<size_t>(index)];
-    if (index == 0) return run_steps(plan_.steps, 0, plan_.update_begin);
-    for (size_t i = 0; i < plan_.update_begin; ++i)
-      slice.kernels[i]->run({slice.bound[i].inputs.data(), slice.bound[i].outputs.data(),
-                             slice.bound[i].workspace, nullptr});
+    const auto lane = static_cast<size_t>(index);
+    for (int part = 0; part < parts_; ++part) {
+      run_slice(lane, static_cast<size_t>(part));
+      if (parts_ > 1 && add_) sum_part(*lanes_[lane].add, lane * lane_bytes_, part);
+    }
+    if (parts_ > 1 && add_) sum_remaining(*lanes_[lane].add, lane * lane_bytes_);
   });
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].shape().rank() > 0) continue;
@@ -62,16 +66,25 @@ void Program::run_slices(const std::vector<Tensor>& inputs, const std::vector<Te
     *outputs[i].data_as<float>() = static_cast<float>(sum);
   }
   check_finite(outputs, block.step);
-  if (add_) sum_slices();
+  if (add_) sum_lanes();
   run_steps(plan_.steps, plan_.update_begin, plan_.steps.size());
 }
 
-/// Sum the slices' gradients into those of the first, in pairs.
-void Program::sum_slices() {
-  for (size_t apart = 1; apart < slices_.size(); apart *= 2)
-    for (size_t s = 0; s + apart < slices_.size(); s += 2 * apart)
-      add_region(plan_.gradient_offset + (s + apart) * slice_bytes_,
-                 plan_.gradient_offset + s * slice_bytes_);
+void Program::run_slice(size_t lane, size_t part) {
+  if (lane == 0 && part == 0) return run_steps(plan_.steps, 0, plan_.update_begin);
+  const std::vector<Bound>& bound = slices_[lane * static_cast<size_t>(parts_) + part].bound;
+  for (size_t i = 0; i < plan_.update_begin; ++i) {
+    kernels::Kernel& kernel = lane == 0 ? *plan_.steps[i].kernel : *lanes_[lane].kernels[i];
+    kernel.run({bound[i].inputs.data(), bound[i].outputs.data(), bound[i].workspace, nullptr});
+  }
+}
+
+/// Sum the lanes' gradients into those of the first, in pairs.
+void Program::sum_lanes() {
+  for (size_t apart = 1; apart < lanes_.size(); apart *= 2)
+    for (size_t lane = 0; lane + apart < lanes_.size(); lane += 2 * apart)
+      add_region(*add_, plan_.gradient_offset + (lane + apart) * lane_bytes_,
+                 plan_.gradient_offset + lane * lane_bytes_);
 }
 
 Program::Fault Program::find_nonfinite_slice() {
