@@ -80,7 +80,7 @@ __device__ void write_joined(Moments (&own)[Size], float* moments, const Chunks&
   const int group =
       static_cast<int>(blockIdx.x % chunks.tiles) * chunks.lanes + (thread & (chunks.lanes - 1));
   for (int k = 0; k < Size; ++k) {
-    __syncthreads();  // readers of the channel before are done
+    if (k > 0) __syncthreads();  // readers of the channel before are done
     space[thread] = own[k];
     for (int half = kThreads / 2; half >= chunks.lanes; half /= 2) {
       __syncthreads();

@@ -47,6 +47,12 @@ __device__ void load_four(const void* data, int64_t i, float (&v)[kFour]) {
   for (int e = 0; e < kFour; ++e) v[e] = to_float(four.at[e]);
 }
 
+__device__ float load_one(const ChainInput& input, int64_t i) {
+  if (input.dtype == DType::kF32) return static_cast<const float*>(input.data)[i];
+  if (input.dtype == DType::kF16) return to_float(static_cast<const __half*>(input.data)[i]);
+  return to_float(static_cast<const __nv_bfloat16*>(input.data)[i]);
+}
+
 /// Load the elements from i on, those that are there.
 __device__ void load(const ChainInput& input, int64_t i, int64_t count, bool vectors,
                      float (&v)[kFour]) {
@@ -57,7 +63,7 @@ __device__ void load(const ChainInput& input, int64_t i, int64_t count, bool vec
   }
 #pragma unroll
   for (int e = 0; e < kFour; ++e)
-    if (i + e < count) v[e] = number_at(input.data, input.dtype, input.single ? 0 : i + e);
+    if (i + e < count) v[e] = load_one(input, input.single ? 0 : i + e);
 }
 
 template <class T>

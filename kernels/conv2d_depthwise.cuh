@@ -16,7 +16,7 @@
 
 namespace striate::cuda {
 
-inline constexpr int kDepthwiseThreads = 256;
+inline constexpr int kDepthwiseThreads = 256, kMostDepthwiseLanes = 32;
 inline constexpr int64_t kDepthwiseBlocks = 108 * 16;  // as many as fill a device a few times
 
 /// One depthwise convolution, forward or, with turned filters, the gradient of its input.
@@ -38,7 +38,7 @@ struct Depthwise {
 /// them, at most a warp.
 inline int depthwise_lanes(int64_t groups) {
   int lanes = 1;
-  while (lanes < 32 && lanes < groups) lanes *= 2;
+  while (lanes < kMostDepthwiseLanes && lanes < groups) lanes *= 2;
   return lanes;
 }
 

@@ -37,8 +37,8 @@ __device__ void store_tap(const DepthwiseWeight<T>& p, const float (&sum)[channe
   __syncthreads();
   for (int i = threadIdx.x; i < width && first + i < p.sizes.C; i += kDepthwiseThreads) {
     float total = 0;
-    for (int other = 0; other < kDepthwiseThreads / lanes; ++other)
-      total += shared[other * width + i];
+    const int places = kDepthwiseThreads / kMostDepthwiseLanes * (kMostDepthwiseLanes / lanes);
+    for (int other = 0; other < places; ++other) total += shared[other * width + i];
     const int taps = p.sizes.R * p.sizes.S + 1;
     p.slices[(int64_t{blockIdx.x} * taps + tap) * p.sizes.C + first + i] = total;
   }

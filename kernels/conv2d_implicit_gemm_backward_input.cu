@@ -69,9 +69,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
                                         g.group_channels - column, end - begin);
   const Sums<Tile> sums =
       multiply<Tile>(left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, shared);
-  store<vectors>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
+  const Destination<T> to = p.to.of_gates();
+  store<vectors>(sums, to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y), offsets,
                  g.group_channels - column, shared);
-  finish_tile<vectors, Tile>(p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.x),
+  finish_tile<vectors, Tile>(to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.x),
                              offsets, g.group_channels - column);
 }
 

@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
                                             p.group_filters - column, end - begin);
   const auto sums = multiply_tensors<T, Tile>(
       left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, memory);
-  store_tensors<T, Tile>(sums, p.to, p.to.bias ? p.to.bias + filter : nullptr,
+  store_tensors<T, Tile>(sums, p.to.without_gate(), p.to.bias ? p.to.bias + filter : nullptr,
                          static_cast<int>(blockIdx.y), offsets, p.group_filters - column, memory);
 }
 

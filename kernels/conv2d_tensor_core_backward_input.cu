@@ -64,8 +64,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
                 g.group_channels - column, begin, end);
   const auto sums = multiply_tensors<T, Tile>(
       left, right, (end - begin + Tile::kDepth - 1) / Tile::kDepth, memory);
-  store_tensors<T, Tile>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y),
-                         offsets, g.group_channels - column, memory);
+  store_tensors<T, Tile>(sums, p.to.of_gates(), static_cast<const T*>(nullptr),
+                         static_cast<int>(blockIdx.y), offsets, g.group_channels - column, memory);
 }
 
 template <class T>

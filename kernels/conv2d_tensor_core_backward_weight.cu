@@ -53,8 +53,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   right.store_ones(shared_address(memory) + Tile::kLeftBytes);
   const auto sums =
       multiply_tensors<T, Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, memory);
-  store_tensors<T, Tile>(sums, p.to, static_cast<const T*>(nullptr), static_cast<int>(blockIdx.y),
-                         offsets, p.columns - column, memory);
+  store_tensors<T, Tile>(sums, p.to.of_sums(), static_cast<const T*>(nullptr),
+                         static_cast<int>(blockIdx.y), offsets, p.columns - column, memory);
 }
 
 /// Columns of a slice: the filters', and a chunk for the bias.

@@ -42,13 +42,19 @@ __global__ void tile_kernel(const Unit* x, Unit* y, const __grid_constant__ Tile
   tiles.rest.find(matrix, place);
   const int lane = static_cast<int>(threadIdx.x) % kTile;
   const int line = static_cast<int>(threadIdx.x) / kTile;
-  for (int r = line; r < kTile; r += kTileRows)
+#pragma unroll
+  for (int turn = 0; turn < kTile; turn += kTileRows) {
+    const int r = turn + line;
     if (first_row + r < tiles.rows && first_column + lane < tiles.columns)
       tile[r][lane] = x[place[0] + (first_row + r) * tiles.x_stride + first_column + lane];
+  }
   __syncthreads();
-  for (int c = line; c < kTile; c += kTileRows)
+#pragma unroll
+  for (int turn = 0; turn < kTile; turn += kTileRows) {
+    const int c = turn + line;
     if (first_column + c < tiles.columns && first_row + lane < tiles.rows)
       y[place[1] + (first_column + c) * tiles.y_stride + first_row + lane] = tile[lane][c];
+  }
 }
 
 /// Unit `units` stands for the `tail` bytes behind the last whole unit.

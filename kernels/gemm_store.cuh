@@ -38,6 +38,12 @@ struct Destination {
     made.gated = nullptr;
     return made;
   }
+  /// Return the same for kernels that end in nothing but a gate.
+  __device__ Destination of_gates() const {
+    Destination made = of_sums();
+    made.gated = gated, made.gate = gate;
+    return made;
+  }
   /// Return the same for kernels that store nothing but sums.
   __device__ Destination of_sums() const {
     Destination made;
@@ -108,6 +114,7 @@ __device__ void store(const Sums<Tile>& sums, const Destination<T>& to, const T*
 #pragma unroll
     for (int i = 0; i < Tile::kThreadRows; ++i) {
       const float* v = sums.at[i];
+      if (i > 0) __syncwarp();  // readers of the rows before are done
       *reinterpret_cast<float4*>(stage + lane * 4) = make_float4(v[0], v[1], v[2], v[3]);
       __syncwarp();
 #pragma unroll 1
@@ -124,7 +131,6 @@ __device__ void store(const Sums<Tile>& sums, const Destination<T>& to, const T*
         to.y[at] =
             from_float<T>(to.gated ? to.gate(whole, to_float(to.gated[at])) : to.activation(whole));
       }
-      __syncwarp();
     }
   }
 }

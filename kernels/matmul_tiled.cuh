@@ -64,10 +64,10 @@ __device__ void make_tile(const Product<T>& p, const ProductPlace& place, float*
   finish_tile<vectors, Tile, transpose_a>(p.to, bias, place.counter, offsets, columns);
   if constexpr (transpose_a) {
     if (!p.sums || p.to.slices) return;
+    constexpr int kWidth = vectors ? 4 : 1;  // of M, too: the row of ones comes first of four
 #pragma unroll
-    for (int i = 0; i < Tile::kThreadRows; ++i) {
+    for (int i = 0; i < Tile::kThreadRows; i += kWidth) {
       if (row + Tile::row() + i / 4 * 16 + i % 4 != p.M) continue;
-      constexpr int kWidth = vectors ? 4 : 1;
 #pragma unroll
       for (int j = 0; j < Tile::kThreadColumns; j += kWidth) {
         const int at = Tile::column() + j / 4 * 32 + j % 4;

@@ -266,6 +266,24 @@ template <class T>
 struct TensorDestination : Destination<T> {
   AnyActivation any_activation;
   AnyGate any_gate;
+
+  /// Return the same for kernels that never have a gate, end in nothing but a gate, or store
+  /// nothing but sums: the compiler leaves the other code out.
+  __device__ TensorDestination without_gate() const {
+    TensorDestination made = *this;
+    made.gated = nullptr;
+    return made;
+  }
+  __device__ TensorDestination of_gates() const {
+    TensorDestination made = of_sums();
+    made.gated = this->gated, made.any_gate = any_gate;
+    return made;
+  }
+  __device__ TensorDestination of_sums() const {
+    TensorDestination made;
+    made.y = this->y, made.slices = this->slices, made.slice_pitch = this->slice_pitch;
+    return made;
+  }
 };
 
 /// Store a block's sums, 64 rows at a time through shared memory, so that global memory sees

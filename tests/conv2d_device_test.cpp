@@ -88,6 +88,10 @@ TEST(DeviceConv2d, DepthwiseWindows) {
     }
   table.push_back(with_gate(conv2d_backward_input(depthwise_case({1, 5, 6, 5, 5, {2, 3}})),
                             Activation::kRelu, {1, 5, 6, 5}));
+  // A block's channels and more than as many again as it has threads; four slices and more.
+  for (const int window : {1, 3, 5, 7})
+    table.push_back(conv2d_backward_weight(depthwise_case({1, 2, 1, 388, 388, window, 1, 3})));
+  table.push_back(conv2d_backward_weight(depthwise_case({1, 40, 1, 4, 4, 3, 1, 1})));
   run_for("depthwise", table);
 }
 

@@ -148,6 +148,13 @@ TEST(DeviceKernels, ValuesThatAreNotFiniteSetTheFault) {
   problem.device = device;
   for (const auto& [place, value] : {std::pair<int, float>{-1, 0},
                                      {0, infinity},
+                                     {256, NAN},
+                                     {512, infinity},
+                                     {768, NAN},
+                                     {1024, NAN},
+                                     {2048, NAN},
+                                     {3072, NAN},
+                                     {4232, NAN},
                                      {5000, NAN},
                                      {4096, -infinity},
                                      {5003, infinity}}) {
@@ -168,12 +175,14 @@ TEST(DeviceKernels, ValuesOf16BitsThatAreNotFiniteSetTheFault) {
   if (!has_device()) return;
   const Device device{DeviceType::kCuda, 0};
   constexpr uint16_t kHalf = 0x7bff, kBfloat = 0x7f7f;  // the largest numbers; infinity is next
+  // In each turn of the threads, and what the first of them alone reads.
+  constexpr int kPlaces[] = {-1, 0, 5, 256, 261, 512, 517, 768, 773, 1029, 2048, 4232, 5000};
   for (const auto& [type, largest] : {std::pair(DType::kF16, kHalf), {DType::kBF16, kBfloat}}) {
     Problem problem;
     problem.operation = "check_finite";
     for (const size_t tensors : {1, 3})   // the last of them has what is looked for
       for (const size_t before : {0, 1})  // a view of what begins one element earlier
-        for (const int place : {-1, 0, 5, 261, 517, 773, 1029, 5000}) {
+        for (const int place : kPlaces) {
           problem.inputs.assign(tensors, {{77}, type, {}});
           problem.inputs.back().shape = {5001};
           problem.inputs.push_back({kBlock, DType::kU8, {}});

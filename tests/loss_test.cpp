@@ -160,7 +160,7 @@ TEST(Loss, TargetsOfEveryType) {
     const bool sparse = name == std::string("sparse_categorical_crossentropy");
     for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kI32, DType::kI64,
                              DType::kF64, DType::kU8, DType::kBool})
-      for (const Shape& shape : {Shape{5, 3}, Shape{3, 40}, Shape{2, 1100}})
+      for (const Shape& shape : {Shape{5, 3}, Shape{3, 80}, Shape{2, 1100}})
         for (const bool logits : {true, false}) {
           if (sparse && type == DType::kBool) continue;
           LossOptions options{logits, 0};
@@ -438,7 +438,17 @@ TEST(TopK, InEveryType) {
     table.push_back(c);
     c.inputs[1] = Input::of<float>({6}, {0, NAN, NAN, 1, 3, -1});
     table.push_back(c);
+    // Right, but not where a label is read as one of another type.
+    c = top_k_case({2, 5}, k);
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kI32,
+                             DType::kI64, DType::kU8}) {
+      c.inputs = {Input::of<float>({2, 5}, {0, 0, 0, 1, 2, 0, 0, 0, 1, 2}),
+                  Input({2}, type, Fill::kConstant, 4)};
+      table.push_back(c);
+    }
     if (k > 1) continue;  // are sorted
+    c = top_k_case({6, 3}, k);
+    c.inputs[0] = Input::of({6, 3}, ties);
     for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64, DType::kBool}) {
       c.inputs[1] = Input({6}, type, Fill::kIndices, 0, 2);
       table.push_back(c);

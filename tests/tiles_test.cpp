@@ -72,6 +72,11 @@ TEST(Tiles, MakeColumnSums) {
   run_tiles(with_tiles({product(136, 24, 136, options), product(72, 200, 72, options)},
                        {"128x128", "128x64", "64x32"}));
   run_tiles(with_tiles({product(130, 24, 70, options)}, {"128x64", "64x32"}));  // one by one
+  // The sums are a row of the tile, which may be any of a thread's.
+  std::vector<Case> table;
+  for (const int64_t m : {1, 2, 3, 17, 18, 19}) table.push_back(product(m, 8, 40, options));
+  for (const int64_t m : {4, 16, 20}) table.push_back(product(m, 8, 40, options));
+  run_tiles(with_tiles(table, {"128x128", "128x64", "64x32"}));
 }
 
 TEST(Tiles, OfConvolutions) {
@@ -152,7 +157,11 @@ TEST(Tiles, EndInActivationsAndGates) {
     const auto c = dense_case({1, 8, 9, 24, 72, 1, 1, "valid", 1, activation});
     table.push_back(with_infinities(conv2d_forward(c), 0, true));
     const Case plain = with_infinities(conv2d_backward_input(c), 0, true);
-    if (activation != Activation::kNone) table.push_back(gated(plain, activation));
+    if (activation == Activation::kNone) continue;
+    table.push_back(gated(plain, activation));
+    for (const int filters : {8, 32})  // too few for slices; whole steps of tensor cores
+      table.push_back(gated(
+          conv2d_backward_input(dense_case({1, 8, 9, 24, filters, 1, 1, "valid"})), activation));
   }
   run_tiles(with_tiles(table, {"128x128", "128x64", "64x64", "64x32"}));
 }
