@@ -88,10 +88,11 @@ TEST(DeviceConv2d, DepthwiseWindows) {
     }
   table.push_back(with_gate(conv2d_backward_input(depthwise_case({1, 5, 6, 5, 5, {2, 3}})),
                             Activation::kRelu, {1, 5, 6, 5}));
-  // A block's channels and more than as many again as it has threads; four slices and more.
+  // A block's channels and more than as many again as it has threads; four slices of eight rows.
   for (const int window : {1, 3, 5, 7})
-    table.push_back(conv2d_backward_weight(depthwise_case({1, 2, 1, 388, 388, window, 1, 3})));
-  table.push_back(conv2d_backward_weight(depthwise_case({1, 40, 1, 4, 4, 3, 1, 1})));
+    table.push_back(
+        conv2d_backward_weight(depthwise_case({1, 2, 1, 260, 260, window, 1, window / 2})));
+  table.push_back(conv2d_backward_weight(depthwise_case({1, 32, 1, 128, 128, 3, 1, 1})));
   run_for("depthwise", table);
 }
 
@@ -102,6 +103,8 @@ TEST(DeviceConv2d, FiltersOverFewChannels) {
         dense_case({2, 5, 21, channels, 20, 3, 1, 1, 1, Activation::kLeakyRelu, true, true})));
     table.push_back(conv2d_forward(
         dense_case({1, 11, 34, channels, 36, 5, 2, 2, 1, Activation::kRelu6, false, true})));
+    // All columns of a tile, and one of the next.
+    table.push_back(conv2d_forward(dense_case({1, 2, 33, channels, 5})));
   }
   run_for("direct", table);
 }
