@@ -30,9 +30,11 @@ __device__ inline float number_at(const void* values, DType dtype, int64_t i) {
       return static_cast<float>(static_cast<const int64_t*>(values)[i]);
     case DType::kF64:
       return static_cast<float>(static_cast<const double*>(values)[i]);
-    default:
+    case DType::kU8:
+    case DType::kBool:
       return static_cast<float>(static_cast<const uint8_t*>(values)[i]);
   }
+  __builtin_unreachable();  // without it a comparison more that is always true
 }
 
 /// True when element `i` is not zero, as NaN is not.
