@@ -108,3 +108,22 @@ def test_many_tiles_are_not_worth_the_memory():
     assert packs(model, 16, "predict") == ["conv2d"] and packs(model, 512, "predict") == []
     one, many = model.memory(1), model.memory(512)
     assert one["persistent"] > many["persistent"]
+
+
+def test_packed_filters_are_kept_for_the_batches_that_came_last():
+    model = made()
+    skip_without_winograd(model)
+    x, _ = batch(9)
+    first = model.predict(x[:1])
+    held = []
+    for count in range(2, 10):
+        model.predict(x[:count])
+        held.append(st.memory_stats()["bytes"])
+    packed = model.memory(9, "predict")["persistent"]
+    assert packed > 0 and held[-1] - held[3] < 2 * packed  # not as many more as there are programs
+    assert model.predict(x[:1]).tobytes() == first.tobytes()
+    model.set_weights([2 * w for w in model.get_weights()])
+    after = model.predict(x[:1])
+    for count in range(2, 7):
+        model.predict(x[:count])
+    assert model.predict(x[:1]).tobytes() == after.tobytes() != first.tobytes()

@@ -245,6 +245,7 @@ class Planner {
     kernels::Packing& packing = user.choice.prepared.packing;
     PlanStep step;
     step.kernel = std::move(packing.kernel);
+    step.layer = user.layer;
     step.path = value(from).name;
     step.operation = "pack";
     step.choice.entry = user.choice.entry;

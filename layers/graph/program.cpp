@@ -35,6 +35,13 @@ void Arena::reserve(size_t bytes) {
   buffer_ = Buffer::allocate(bytes, device_);
 }
 
+void Arena::keep(const std::shared_ptr<Buffer>& made) {
+  if (!kept_.empty() && kept_.back() == made) return;
+  std::erase(kept_, made);
+  if (kept_.size() == kKept) kept_.erase(kept_.begin());
+  kept_.push_back(made);
+}
+
 Program::Program(std::vector<Value> inputs, std::vector<Type> input_types,
                  std::vector<Value> outputs, std::vector<Update> updates, ProgramOptions options,
                  std::shared_ptr<Arena> arena)
@@ -93,7 +100,7 @@ void Program::compile() {
         changed_[static_cast<size_t>(plan.root(output).number)] = true;
   for (Tensor& constant : plan.constants) constant = constant.to(options_.device);
   plan_ = std::move(plan);
-  persistent_ = nullptr;
+  persistent_.reset();
   staging_ = nullptr;
   recording_ = nullptr;
   shard_state_.clear();
@@ -119,8 +126,16 @@ void Program::compile() {
 /// Have the memory of the plan: at the first run, so that a plan can be looked at without it.
 void Program::reserve_memory() try {
   arena_->reserve(plan_.arena_bytes);
-  if (!persistent_ && plan_.persistent_bytes)
-    persistent_ = Buffer::allocate(plan_.persistent_bytes, options_.device);
+  if (plan_.persistent_bytes) {
+    std::shared_ptr<Buffer> made = persistent_.lock();
+    if (!made) {
+      made = Buffer::allocate(plan_.persistent_bytes, options_.device);
+      persistent_ = made;
+      bound_steps_.clear();
+      bound_prologue_.clear();
+    }
+    arena_->keep(made);
+  }
   if (on_device() && !staging_)
     staging_ = std::make_unique<Staging>(options_.device, input_types_, output_types());
   if (kept_state_.size() == shard_state_.size()) return;
@@ -162,7 +177,7 @@ char* Program::pointer(int index) const {
     case Place::kArena:
       return arena_->data() + slice_ / static_cast<size_t>(parts_) * lane_bytes_ + owner.offset;
     case Place::kPersistent:
-      return static_cast<char*>(persistent_->data()) + owner.offset;
+      return static_cast<char*>(persistent_.lock()->data()) + owner.offset;
     case Place::kInput:
       return const_cast<char*>(fed_inputs_[number]);
     case Place::kOutput:

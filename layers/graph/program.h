@@ -13,19 +13,26 @@
 
 namespace striate {
 
-/// The memory that the programs of one model share: as large as the largest needs.
+/// The memory that the programs of one model share: as large as the largest needs. What programs
+/// make once for many runs is kept for those that ran last.
 class Arena {
  public:
   explicit Arena(Device device = {}) : device_(device) {}
   /// Grow to at least `bytes`. Throws OutOfMemoryError with the bytes asked.
   void reserve(size_t bytes);
+  /// Keep what a program that runs now makes once; the `kKept` last ones are kept.
+  void keep(const std::shared_ptr<Buffer>& made);
   char* data() const { return buffer_ ? static_cast<char*>(buffer_->data()) : nullptr; }
   size_t bytes() const { return buffer_ ? buffer_->bytes() : 0; }
   Device device() const { return device_; }
 
  private:
+  // As many as training and validation take turns with: whole batches, and the last of each.
+  static constexpr size_t kKept = 4;
+
   Device device_;
   std::shared_ptr<Buffer> buffer_;
+  std::vector<std::shared_ptr<Buffer>> kept_;  // the latest last
 };
 
 /// What a run has to do with the one after it.
@@ -127,7 +134,7 @@ class Program {
     void* workspace = nullptr;
   };
 
-  /// A thread that runs slices one after another: it has kernels and a part of the arena of its own.
+  /// A thread that runs slices one after another, with kernels and a part of the arena of its own.
   struct Lane {
     std::vector<std::unique_ptr<kernels::Kernel>> kernels;  // none for the first: those of the plan
     std::unique_ptr<kernels::Kernel> add;                   // of two gradient regions
@@ -142,6 +149,7 @@ class Program {
   void bind_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs);
   void run_slices(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
                   const StepBlock& block);
+  void run_lane(size_t lane);
   void run_slice(size_t lane, size_t part);
   void sum_lanes();
   Fault find_nonfinite_slice();
@@ -161,7 +169,7 @@ class Program {
   ProgramOptions options_;
   std::shared_ptr<Arena> arena_;
   Plan plan_;
-  std::shared_ptr<Buffer> persistent_;
+  std::weak_ptr<Buffer> persistent_;  // the arena's
   std::vector<Bound> bound_steps_, bound_prologue_;
   std::vector<const char*> fed_inputs_;
   std::vector<char*> fed_outputs_;

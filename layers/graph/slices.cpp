@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 
 namespace striate {
 
@@ -50,15 +51,17 @@ void Program::run_slices(const std::vector<Tensor>& inputs, const std::vector<Te
     slices_[s].block.first_sample +=
         static_cast<int64_t>(s) * (input_types_[0].shape[0] / options_.shards);
   }
+  std::vector<std::exception_ptr> failures(lanes_.size());  // none may leave its thread
   parallel_for(static_cast<int64_t>(lanes_.size()), [&](int64_t index) {
-    const RunAlone alone;
     const auto lane = static_cast<size_t>(index);
-    for (int part = 0; part < parts_; ++part) {
-      run_slice(lane, static_cast<size_t>(part));
-      if (parts_ > 1 && add_) sum_part(*lanes_[lane].add, lane * lane_bytes_, part);
+    try {
+      run_lane(lane);
+    } catch (...) {
+      failures[lane] = std::current_exception();
     }
-    if (parts_ > 1 && add_) sum_remaining(*lanes_[lane].add, lane * lane_bytes_);
   });
+  for (const std::exception_ptr& failure : failures)
+    if (failure) std::rethrow_exception(failure);
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].shape().rank() > 0) continue;
     double sum = 0;
@@ -70,12 +73,28 @@ void Program::run_slices(const std::vector<Tensor>& inputs, const std::vector<Te
   run_steps(plan_.steps, plan_.update_begin, plan_.steps.size());
 }
 
+/// Run a lane's slices and sum their gradients into one region.
+void Program::run_lane(size_t lane) {
+  const RunAlone alone;
+  for (int part = 0; part < parts_; ++part) {
+    run_slice(lane, static_cast<size_t>(part));
+    if (parts_ > 1 && add_) sum_part(*lanes_[lane].add, lane * lane_bytes_, part);
+  }
+  if (parts_ > 1 && add_) sum_remaining(*lanes_[lane].add, lane * lane_bytes_);
+}
+
 void Program::run_slice(size_t lane, size_t part) {
   if (lane == 0 && part == 0) return run_steps(plan_.steps, 0, plan_.update_begin);
   const std::vector<Bound>& bound = slices_[lane * static_cast<size_t>(parts_) + part].bound;
-  for (size_t i = 0; i < plan_.update_begin; ++i) {
-    kernels::Kernel& kernel = lane == 0 ? *plan_.steps[i].kernel : *lanes_[lane].kernels[i];
-    kernel.run({bound[i].inputs.data(), bound[i].outputs.data(), bound[i].workspace, nullptr});
+  size_t i = 0;
+  try {
+    for (; i < plan_.update_begin; ++i) {
+      kernels::Kernel& kernel = lane == 0 ? *plan_.steps[i].kernel : *lanes_[lane].kernels[i];
+      kernel.run({bound[i].inputs.data(), bound[i].outputs.data(), bound[i].workspace, nullptr});
+    }
+  } catch (Error& error) {
+    error.set_layer(plan_.steps[i].layer);
+    throw;
   }
 }
 
