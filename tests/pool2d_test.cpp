@@ -82,6 +82,7 @@ const std::vector<Hand> kHand = {
     {{2, 7, 7, 4}, {.pool_size = 7}},
     {{1, 5, 5, 12}, {.pool_size = 5, .strides = 1, .padding = 2}},
     {{1, 3, 3, 2}, {.pool_size = 2, .strides = 2, .padding = 3}},  // windows wholly in the padding
+    {{5, 5, 12, 8}, {.pool_size = {2, 7}, .strides = 1}},          // 1 to 7 windows hold a place
     {{1, 20, 18, 3}, {.pool_size = {17, 16}, .strides = 1}},       // 272 places: winner is i32
     {{1, 17, 20, 17}, {.pool_size = {17, 16}, .strides = 2, .padding = 1}},
     {{1, 15, 17, 2}, {.pool_size = {15, 17}}},  // 255 places, and none: the last byte
