@@ -15,48 +15,44 @@ struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) Group {
   T at[N];
 };
 
-/// Return element `i` of `values` as float.
-__device__ inline float number_at(const void* values, DType dtype, int64_t i) {
+/// Return f of element `i` of `values`; of one of 16 bits as float.
+template <class F>
+__device__ auto with_value(const void* values, DType dtype, int64_t i, F f) {
   switch (dtype) {
     case DType::kF32:
-      return static_cast<const float*>(values)[i];
+      return f(static_cast<const float*>(values)[i]);
     case DType::kF16:
-      return to_float(static_cast<const __half*>(values)[i]);
+      return f(to_float(static_cast<const __half*>(values)[i]));
     case DType::kBF16:
-      return to_float(static_cast<const __nv_bfloat16*>(values)[i]);
+      return f(to_float(static_cast<const __nv_bfloat16*>(values)[i]));
     case DType::kI32:
-      return static_cast<float>(static_cast<const int32_t*>(values)[i]);
+      return f(static_cast<const int32_t*>(values)[i]);
     case DType::kI64:
-      return static_cast<float>(static_cast<const int64_t*>(values)[i]);
+      return f(static_cast<const int64_t*>(values)[i]);
     case DType::kF64:
-      return static_cast<float>(static_cast<const double*>(values)[i]);
+      return f(static_cast<const double*>(values)[i]);
     case DType::kU8:
     case DType::kBool:
-      return static_cast<float>(static_cast<const uint8_t*>(values)[i]);
+      return f(static_cast<const uint8_t*>(values)[i]);
   }
   __builtin_unreachable();  // without it a comparison more that is always true
 }
 
+/// Return element `i` of `values` as float.
+__device__ inline float number_at(const void* values, DType dtype, int64_t i) {
+  return with_value(values, dtype, i, [](auto value) { return static_cast<float>(value); });
+}
+
 /// True when element `i` is not zero, as NaN is not.
 __device__ inline bool is_not_zero(const void* values, DType dtype, int64_t i) {
-  if (dtype == DType::kF64) return static_cast<const double*>(values)[i] != 0;  // 1e-60 is not
-  return number_at(values, dtype, i) != 0;
+  return with_value(values, dtype, i, [](auto value) { return value != 0; });
 }
 
 /// Return label `i`; -1, which no label is, for NaN.
 __device__ inline int64_t label_at(const void* labels, DType dtype, int64_t i) {
-  switch (dtype) {
-    case DType::kU8:
-      return static_cast<const uint8_t*>(labels)[i];
-    case DType::kI32:
-      return static_cast<const int32_t*>(labels)[i];
-    case DType::kI64:
-      return static_cast<const int64_t*>(labels)[i];
-    default:
-      break;
-  }
-  const float value = number_at(labels, dtype, i);
-  return value == value ? static_cast<int64_t>(value) : -1;
+  return with_value(labels, dtype, i, [](auto value) {
+    return value == value ? static_cast<int64_t>(value) : int64_t{-1};
+  });
 }
 
 /// Call `run(Unit())` with an unsigned integer of 1, 2, 4 or 8 bytes: what any element is moved as.

@@ -28,28 +28,42 @@ constexpr int64_t kEnoughBlocks = 528;  // four for each of an H100's processors
 
 // 1. Statistics of channels -----------------------------------------------------------------------
 
-/// What a channel is summed to. Forward: count, mean and squared deviations; backward: dbeta and
-/// dgamma, `count` unused.
+__device__ float from_lane(float value, int distance) {
+  return __shfl_down_sync(kAllLanes, value, distance);
+}
+
+/// What rows of a channel are summed to, forward: their count, mean and squared deviations.
 struct Moments {
   float count, first, second;
+
+  static __device__ Moments of(float rows, float first, float second) {
+    return {rows, first, second};
+  }
+  __device__ Moments of_lane(int distance) const {
+    return {from_lane(count, distance), from_lane(first, distance), from_lane(second, distance)};
+  }
 };
 
-/// Return the moments of two groups of rows together.
+/// And backward: dbeta and dgamma.
+struct Gradients {
+  float first, second;
+
+  static __device__ Gradients of(float, float first, float second) { return {first, second}; }
+  __device__ Gradients of_lane(int distance) const {
+    return {from_lane(first, distance), from_lane(second, distance)};
+  }
+};
+
+/// Return what two groups of rows are summed to together.
 __device__ Moments joined(const Moments& a, const Moments& b) {
   const float count = a.count + b.count;
   const float share = b.count / fmaxf(count, 1), distance = b.first - a.first;
   return {count, a.first + distance * share,
           a.second + b.second + distance * distance * a.count * share};
 }
-
-struct Joined {
-  __device__ Moments operator()(const Moments& a, const Moments& b) const { return joined(a, b); }
-};
-struct Added {
-  __device__ Moments operator()(const Moments& a, const Moments& b) const {
-    return {0, a.first + b.first, a.second + b.second};
-  }
-};
+__device__ Gradients joined(const Gradients& a, const Gradients& b) {
+  return {a.first + b.first, a.second + b.second};
+}
 
 /// How rows x channels are shared out: `lanes` threads side by side, each with a pack of channels.
 struct Chunks {
@@ -71,10 +85,9 @@ struct Chunks {
 };
 
 /// Join what a block's threads hold of the same channels and write it to moments[chunk][2][C].
-template <int Size, class Join>
-__device__ void write_joined(Moments (&own)[Size], float* moments, const Chunks& chunks,
-                             const Join& join) {
-  __shared__ Moments space[kThreads];
+template <int Size, class Value>
+__device__ void write_joined(Value (&own)[Size], float* moments, const Chunks& chunks) {
+  __shared__ Value space[kThreads];
   const int thread = static_cast<int>(threadIdx.x);
   const int64_t chunk = blockIdx.x / chunks.tiles;
   const int group =
@@ -84,7 +97,7 @@ __device__ void write_joined(Moments (&own)[Size], float* moments, const Chunks&
     space[thread] = own[k];
     for (int half = kThreads / 2; half >= chunks.lanes; half /= 2) {
       __syncthreads();
-      if (thread < half) space[thread] = join(space[thread], space[thread + half]);
+      if (thread < half) space[thread] = joined(space[thread], space[thread + half]);
     }
     const int c = group * Size + k;
     if (thread >= chunks.lanes || c >= chunks.channels) continue;
@@ -124,7 +137,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   });
   for (Moments& m : own) m.count = count;
-  write_joined<Size>(own, moments, chunks, Joined());
+  write_joined<Size>(own, moments, chunks);
 }
 
 /// Sums of dy and of dy (x - mean), channel by channel.
@@ -132,7 +145,7 @@ template <class T, int Size>
 __global__ void __launch_bounds__(kThreads)
     gradient_sums_kernel(const T* x, const T* dy, const float* mean, float* moments,
                          Chunks chunks) {
-  Moments own[Size] = {};
+  Gradients own[Size] = {};
   for_rows<Size>(chunks, [&](int64_t at, int c) {
     const auto v = *reinterpret_cast<const Group<T, Size>*>(x + at);
     const auto d = *reinterpret_cast<const Group<T, Size>*>(dy + at);
@@ -141,23 +154,20 @@ __global__ void __launch_bounds__(kThreads)
       own[k].second += to_float(d.at[k]) * (to_float(v.at[k]) - mean[c + k]);
     }
   });
-  write_joined<Size>(own, moments, chunks, Added());
+  write_joined<Size>(own, moments, chunks);
 }
 
-/// Return the moments of channel `c` over all chunks, in lane 0 of the warp.
-template <class Join>
-__device__ Moments over_chunks(const float* moments, int c, const Chunks& chunks,
-                               const Join& join) {
-  Moments all{0, 0, 0};
+/// Return what channel `c` is summed to over all chunks, in lane 0 of the warp.
+template <class Value>
+__device__ Value over_chunks(const float* moments, int c, const Chunks& chunks) {
+  Value all{};
   for (int64_t i = threadIdx.x % kWarp; i < chunks.count; i += kWarp) {
     const float* from = moments + i * 2 * chunks.channels + c;
-    all = join(
-        all, {static_cast<float>(chunks.end(i) - chunks.begin(i)), from[0], from[chunks.channels]});
+    const auto rows = static_cast<float>(chunks.end(i) - chunks.begin(i));
+    all = joined(all, Value::of(rows, from[0], from[chunks.channels]));
   }
   for (int distance = kWarp / 2; distance > 0; distance /= 2)
-    all = join(all, {__shfl_down_sync(kAllLanes, all.count, distance),
-                     __shfl_down_sync(kAllLanes, all.first, distance),
-                     __shfl_down_sync(kAllLanes, all.second, distance)});
+    all = joined(all, all.of_lane(distance));
   return all;
 }
 
@@ -173,7 +183,7 @@ __global__ void finish_statistics_kernel(const T* x, const float* moments, Train
                                          Chunks chunks) {
   const int c = static_cast<int>(thread_number() / kWarp);
   if (c >= chunks.channels) return;
-  const Moments all = over_chunks(moments, c, chunks, Joined());
+  const auto all = over_chunks<Moments>(moments, c, chunks);
   if (threadIdx.x % kWarp != 0) return;
   const bool empty = chunks.rows == 0;
   const double mean = empty ? 0.0 : double{to_float(x[c])} + double{all.first};
@@ -200,7 +210,7 @@ __global__ void finish_gradient_kernel(const float* moments, Deviation deviation
                                        float* dbeta, Chunks chunks) {
   const int c = static_cast<int>(thread_number() / kWarp);
   if (c >= chunks.channels) return;
-  const Moments all = over_chunks(moments, c, chunks, Added());
+  const auto all = over_chunks<Gradients>(moments, c, chunks);
   if (threadIdx.x % kWarp != 0) return;
   dgamma[c] = all.second * deviation.inverse(c);
   dbeta[c] = all.first;

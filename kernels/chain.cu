@@ -72,6 +72,7 @@ __global__ void chain_kernel(const __grid_constant__ Chain p) {
   if (i >= p.count) return;
   float v[kFour] = {}, other[kFour] = {};
   load(p.inputs[0], i, p.count, p.vectors, v);
+  __builtin_assume(p.length > 0);
 #pragma unroll 1
   for (int s = 0; s < p.length; ++s) {
     const Chain::Step& step = p.steps[s];

@@ -32,6 +32,7 @@ __global__ void __launch_bounds__(kDepthwiseThreads, 3)
   const int c = first + lane * kChannels;
   if (c >= p.C) return;
   const int across = kDepthwiseThreads / p.lanes;
+  const T* gates = stride == 1 ? p.gated : nullptr;  // gradients are of stride 1
   for (int64_t strip = int64_t{blockIdx.x} * across + threadIdx.x / p.lanes; strip < p.strips;
        strip += int64_t{gridDim.x} * across) {
     const int row = static_cast<int>(strip) / p.strips_per_row;
@@ -67,12 +68,12 @@ __global__ void __launch_bounds__(kDepthwiseThreads, 3)
       if (q + i >= p.Q) continue;
       const int64_t at = (int64_t{row} * p.Q + q + i) * p.C + c;
       const auto residual = fetch<T, kChannels>(p.residual + at, p.residual);
-      const auto gated = fetch<T, kChannels>(p.gated + at, p.gated);
+      const auto gated = fetch<T, kChannels>(gates + at, gates);
       Elements<T, kChannels> y;
 #pragma unroll
       for (int e = 0; e < kChannels; ++e) {
         const float v = sum[i][e] + to_float(b.at[e]) + to_float(residual.at[e]);
-        y.at[e] = from_float<T>(p.gated ? p.gate(v, to_float(gated.at[e])) : p.activation(v));
+        y.at[e] = from_float<T>(gates ? p.gate(v, to_float(gated.at[e])) : p.activation(v));
       }
       *reinterpret_cast<Elements<T, kChannels>*>(p.y + at) = y;
     }

@@ -42,7 +42,6 @@ __device__ void store_tap(const DepthwiseWeight<T>& p, const float (&sum)[channe
     const int taps = p.sizes.R * p.sizes.S + 1;
     p.slices[(int64_t{blockIdx.x} * taps + tap) * p.sizes.C + first + i] = total;
   }
-  __syncthreads();
 }
 
 /// `window` taps of each of `tap_rows` rows, the first of them blockIdx.z; window 0: the one tap
@@ -89,9 +88,13 @@ __global__ void __launch_bounds__(kDepthwiseThreads)
 #pragma unroll
   for (int r = 0; r < tap_rows; ++r)
 #pragma unroll
-    for (int s = 0; s < kTaps; ++s)
+    for (int s = 0; s < kTaps; ++s) {
+      if (r + s > 0) __syncthreads();  // the tap before has been read
       store_tap<channels>(p, sum[r][s], (first_row + r) * z.S + first_tap + s, first, shared);
-  if (blockIdx.z == 0) store_tap<channels>(p, bias, z.R * z.S, first, shared);
+    }
+  if (blockIdx.z != 0) return;
+  __syncthreads();
+  store_tap<channels>(p, bias, z.R * z.S, first, shared);
 }
 
 /// Add the slices in their order: [slice, tap, channel] -> dw [channel, tap], db [channel].

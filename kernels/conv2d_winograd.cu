@@ -138,8 +138,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
                                                      p.K - column, p.C);
   const Sums<Tile> sums =
       multiply<Tile>(left, right, (p.C + Tile::kDepth - 1) / Tile::kDepth, shared);
-  store<true>(sums, p.to.of_sums(), static_cast<const float*>(nullptr), 0, offsets, p.K - column,
-              shared);
+  Destination<float> to;
+  to.y = p.m;
+  store<true>(sums, to, static_cast<const float*>(nullptr), 0, offsets, p.K - column, shared);
 }
 
 /// Y = A^T M A, with what follows.
@@ -205,8 +206,6 @@ void run(Winograd p, const GemmPlan& plan, const Arguments& a) {
   launch(name, winograd_filters_kernel, flat_grid(int64_t{p.K} * p.C), a.stream, p);
   launch(name, winograd_tiles_kernel, flat_grid(p.tiles * (p.C / 4), 1, 128), a.stream, p);
   Winograd product = p;
-  product.to = {};
-  product.to.y = p.m;
   product.column_tiles = static_cast<int>(plan.column_tiles);
   with_vector_tile<8>(plan.tile, [&](auto tile, auto) {
     using Tile = decltype(tile);

@@ -65,9 +65,10 @@ __global__ void bytes_kernel(const Unit* x, Unit* y, int64_t units, int tail,
   const int64_t i = thread_number();
   if (i < units) {
     y[i] = x[i];
-  } else if (i == units) {
+  } else if (sizeof(Unit) > 1 && i == units) {
     const auto* from = reinterpret_cast<const uint8_t*>(x + units);
     auto* to = reinterpret_cast<uint8_t*>(y + units);
+#pragma unroll 1
     for (int k = 0; k < tail; ++k) to[k] = from[k];
   }
 }

@@ -31,13 +31,14 @@ __global__ void __launch_bounds__(Small::kThreads, 2)
   int block = static_cast<int>(blockIdx.x);
   if (block < dx.blocks) {
     const int tile = block % dx.tiles;
-    make_tile<float, Small, vectors, false, true>(dx.product, {tile, block / dx.tiles, tile},
-                                                  shared, offsets);
+    make_tile<float, Small, vectors, false, true>(dx.product, dx.product.to.of_gates(),
+                                                  {tile, block / dx.tiles, tile}, shared, offsets);
   } else {
     block -= dx.blocks;
     const int tile = block % dw.tiles;
-    make_tile<float, Small, vectors, true, false>(
-        dw.product, {tile, block / dw.tiles, dx.tiles + tile}, shared, offsets);
+    make_tile<float, Small, vectors, true, false>(dw.product, dw.product.to.of_sums(),
+                                                  {tile, block / dw.tiles, dx.tiles + tile}, shared,
+                                                  offsets);
   }
 }
 

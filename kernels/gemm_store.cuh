@@ -38,6 +38,12 @@ struct Destination {
     made.gated = nullptr;
     return made;
   }
+  /// Return the same for kernels that never add a residual.
+  __device__ Destination without_residual() const {
+    Destination made = *this;
+    made.residual = nullptr;
+    return made;
+  }
   /// Return the same for kernels that end in nothing but a gate.
   __device__ Destination of_gates() const {
     Destination made = of_sums();
@@ -48,6 +54,7 @@ struct Destination {
   __device__ Destination of_sums() const {
     Destination made;
     made.y = y, made.slices = slices, made.slice_pitch = slice_pitch, made.last_adds = last_adds;
+    made.tail = tail, made.tail_begin = tail_begin;
     return made;
   }
 };

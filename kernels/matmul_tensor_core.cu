@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
               transpose_b ? p.K : p.N, p.N - column, depth);
   const auto sums =
       multiply_tensors<T, Tile>(left, right, (depth + Tile::kDepth - 1) / Tile::kDepth, memory);
-  store_tensors<T, Tile>(sums, p.to, p.to.bias ? p.to.bias + column : nullptr,
+  store_tensors<T, Tile>(sums, p.to.without_residual(), p.to.bias ? p.to.bias + column : nullptr,
                          static_cast<int>(blockIdx.y), offsets,
                          static_cast<int>(min(p.N - column, int64_t{Tile::kColumns})), memory);
 }

@@ -27,22 +27,27 @@ struct ProductPlace {
   int tile, slice, counter;
 };
 
-/// Make one tile of one slice of a product; all threads of a block call it.
+/// Make one tile of one slice of a product; all threads of a block call it. `to`: p.to, less what
+/// the kernel's products never end in.
 template <class T, class Tile, bool vectors, bool transpose_a, bool transpose_b>
-__device__ void make_tile(const Product<T>& p, const ProductPlace& place, float* shared,
-                          int64_t* offsets) {
+__device__ void make_tile(const Product<T>& p, const cuda::Destination<T>& to,
+                          const ProductPlace& place, float* shared, int64_t* offsets) {
   using namespace striate::cuda;
+  constexpr bool may_sum = transpose_a && !transpose_b;
   const int64_t row = int64_t{place.tile / p.column_tiles} * Tile::kRows;
   const int64_t column = int64_t{place.tile % p.column_tiles} * Tile::kColumns;
   place_rows<Tile>(offsets, [&](int i) {
-    return row + i < p.M + (p.sums && p.to.slices) ? (row + i) * p.N + column : -1;
+    return row + i < p.M + (may_sum && p.sums && to.slices) ? (row + i) * p.N + column : -1;
   });
   const int begin = place.slice * p.slice_depth;
   const int depth = min(p.slice_depth, p.K - begin);
   const auto left = [&] {
-    if constexpr (transpose_a)
+    if constexpr (may_sum)
       return PlainColumnsAndOnes<T, Tile, Tile::kRows, vectors>(
           p.a + begin * p.M + row, p.M, p.M - row, depth, p.sums ? p.M - row : -1);
+    else if constexpr (transpose_a)
+      return PlainColumns<T, Tile, Tile::kRows, vectors>(p.a + begin * p.M + row, p.M, p.M - row,
+                                                         depth);
     else
       return PlainRows<T, Tile, Tile::kRows, vectors>(p.a + row * p.K + begin, p.K, p.M - row,
                                                       depth);
@@ -59,11 +64,11 @@ __device__ void make_tile(const Product<T>& p, const ProductPlace& place, float*
   auto b = right();
   const Sums<Tile> sums = multiply<Tile>(a, b, (depth + Tile::kDepth - 1) / Tile::kDepth, shared);
   const int columns = static_cast<int>(min(p.N - column, int64_t{Tile::kColumns}));
-  const T* bias = p.to.bias ? p.to.bias + column : nullptr;
-  store<vectors>(sums, p.to, bias, place.slice, offsets, columns, shared);
-  finish_tile<vectors, Tile, transpose_a>(p.to, bias, place.counter, offsets, columns);
-  if constexpr (transpose_a) {
-    if (!p.sums || p.to.slices) return;
+  const T* bias = to.bias ? to.bias + column : nullptr;
+  store<vectors>(sums, to, bias, place.slice, offsets, columns, shared);
+  finish_tile<vectors, Tile, may_sum>(to, bias, place.counter, offsets, columns);
+  if constexpr (may_sum) {
+    if (!p.sums || to.slices) return;
     constexpr int kWidth = vectors ? 4 : 1;  // of M, too: the row of ones comes first of four
 #pragma unroll
     for (int i = 0; i < Tile::kThreadRows; i += kWidth) {
@@ -81,14 +86,18 @@ __device__ void make_tile(const Product<T>& p, const ProductPlace& place, float*
   }
 }
 
+/// Blocks of two warps need many beside them: by fours, ten fit a multiprocessor's registers.
+template <class Tile, bool vectors>
+constexpr int kLeastBlocks = vectors&& Tile::kThreads == 64 ? 10 : 2;
+
 template <class T, class Tile, bool vectors, bool transpose_a, bool transpose_b>
-__global__ void __launch_bounds__(Tile::kThreads, 2)
+__global__ void __launch_bounds__(Tile::kThreads, kLeastBlocks<Tile, vectors>)
     matmul_tiled_kernel(const __grid_constant__ Product<T> p) {
   __shared__ __align__(16) float shared[Tile::kSharedFloats];
   __shared__ int64_t offsets[Tile::kRows];
   const int tile = static_cast<int>(blockIdx.x);
   make_tile<T, Tile, vectors, transpose_a, transpose_b>(
-      p, {tile, static_cast<int>(blockIdx.y), tile}, shared, offsets);
+      p, p.to.without_residual(), {tile, static_cast<int>(blockIdx.y), tile}, shared, offsets);
 }
 
 /// What a product does beside multiplying.

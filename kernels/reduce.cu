@@ -64,6 +64,7 @@ __global__ void argmax_kernel(const T* x, int64_t* y, const __grid_constant__ St
   if (row >= kept.count) return;
   int64_t base[1];
   kept.find(row, base);
+  __builtin_assume(reduced.rank == 1);  // one axis, or all
   const int64_t place = winner_of(x, base[0], reduced);
   if (threadIdx.x % kWarp == 0) y[row] = place;
 }

@@ -37,6 +37,10 @@ struct Chunks {
   __device__ int64_t length() const { return (reduced + count - 1) / count; }
 };
 
+/// How many turns of a loop are written out: what joins parts to 16 bits has few of them.
+template <class T, class Y>
+constexpr int kTurns = sizeof(T) > sizeof(Y) ? 1 : 4;
+
 /// y[row] for rows of `outer` x chunks, by a warp each (`kPerRow` 32) or a block each (256).
 template <class T, class Y, class Combine, int kPerRow>
 __global__ void rows_kernel(const T* x, Y* y, int64_t outer, Chunks chunks, float factor) {
@@ -48,6 +52,7 @@ __global__ void rows_kernel(const T* x, Y* y, int64_t outer, Chunks chunks, floa
   const T* from = x + row / chunks.count * chunks.reduced;
   float value = Combine::start();
   const int64_t end = chunks.end(chunk);
+#pragma unroll kTurns < T, Y>
   for (int64_t i = chunks.begin(chunk) + threadIdx.x % kPerRow; i < end; i += kPerRow)
     value = combine(value, to_float(from[i]));
   if constexpr (kPerRow == kWarp)
@@ -73,6 +78,7 @@ __global__ void columns_kernel(const T* x, Y* y, int64_t inner, int lanes, Chunk
   if (column < inner) {
     const T* from = x + part / chunks.count * chunks.reduced * inner + column;
     const int64_t end = chunks.end(chunk);
+#pragma unroll kTurns < T, Y>
     for (int64_t r = chunks.begin(chunk) + threadIdx.x / lanes; r < end; r += rows)
       value = combine(value, to_float(from[r * inner]));
   }

@@ -267,11 +267,16 @@ struct TensorDestination : Destination<T> {
   AnyActivation any_activation;
   AnyGate any_gate;
 
-  /// Return the same for kernels that never have a gate, end in nothing but a gate, or store
-  /// nothing but sums: the compiler leaves the other code out.
+  /// Return the same for kernels that never have a gate or a residual, end in nothing but a gate,
+  /// or store nothing but sums: the compiler leaves the other code out.
   __device__ TensorDestination without_gate() const {
     TensorDestination made = *this;
     made.gated = nullptr;
+    return made;
+  }
+  __device__ TensorDestination without_residual() const {
+    TensorDestination made = *this;
+    made.residual = nullptr;
     return made;
   }
   __device__ TensorDestination of_gates() const {

@@ -45,8 +45,9 @@ TEST(Chain, ValuesBeyondTheUsual) {
   const float infinity = std::numeric_limits<float>::infinity();
   std::vector<Case> table;
   for (const std::string& name : kernels::unary_operations()) {
-    Case c = chain_case(name + " 0 0.75;negative 0 1", {{9}});
-    c.inputs[0] = Input::of<float>({9}, {infinity, -infinity, NAN, 0, -0.0f, 1, -1, 0.25f, -30});
+    Case c = chain_case(name + " 0 0.75;negative 0 1", {{12}});
+    c.inputs[0] = Input::of<float>(
+        {12}, {infinity, -infinity, NAN, 0, -0.0f, 1, -1, 0.25f, -30, NAN, -infinity, infinity});
     table.push_back(c);
   }
   run_table(table);

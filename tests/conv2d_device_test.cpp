@@ -50,10 +50,12 @@ TEST(DeviceConv2d, WinogradsMethod) {
 TEST(DeviceConv2d, WinogradsMethodWithEveryTile) {
   // 132 filters are more than one tile of the product, and ragged. "": as the device plans it.
   std::vector<Case> table;
-  for (const char* tile : {"", "128x128", "128x64", "64x32"}) {
+  for (const char* tile : {"", "128x128", "128x64"}) {
     table.push_back(conv2d_forward(dense_case({1, 9, 8, 128, 132})));
     table.back().tile = tile;
   }
+  table.push_back(conv2d_forward(dense_case({1, 12, 11, 132, 132})));  // no whole steps
+  table.back().tile = "64x32";
   run_for("winograd", table);
 }
 
@@ -93,6 +95,17 @@ TEST(DeviceConv2d, DepthwiseWindows) {
     table.push_back(
         conv2d_backward_weight(depthwise_case({1, 2, 1, 260, 260, window, 1, window / 2})));
   table.push_back(conv2d_backward_weight(depthwise_case({1, 32, 1, 128, 128, 3, 1, 1})));
+  // More filters of a block's channels than four for each of its threads.
+  for (const auto& [window, channels] : {std::pair(3, 128), {5, 36}})
+    for (const int stride : {1, 2})
+      table.push_back(conv2d_forward(
+          depthwise_case({1, 3, 5, channels, channels, window, stride, window / 2})));
+  table.push_back(conv2d_forward(depthwise_case({1, 3, 5, 20, 20, 7, 1, 3})));
+  // Every kind of gate where a thread makes one element.
+  for (const Activation activation :
+       {Activation::kRelu6, Activation::kTanh, Activation::kSigmoid, Activation::kLeakyRelu})
+    table.push_back(with_gate(conv2d_backward_input(depthwise_case({1, 5, 6, 5, 5, {2, 3}})),
+                              activation, {1, 5, 6, 5}));
   run_for("depthwise", table);
 }
 
@@ -106,6 +119,9 @@ TEST(DeviceConv2d, FiltersOverFewChannels) {
     // All columns of a tile, and one of the next.
     table.push_back(conv2d_forward(dense_case({1, 2, 33, channels, 5})));
   }
+  // Long rows of taps, read in several turns; the filters end within a block.
+  for (const int64_t filters : {20, 33})
+    table.push_back(conv2d_forward(dense_case({1, 1, 34, 1, filters, {1, 31}, 1, "same"})));
   run_for("direct", table);
 }
 

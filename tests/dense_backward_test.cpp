@@ -32,8 +32,14 @@ TEST(DenseBackward, EveryEntryAgreesWithTheReference) {
                              {66, 130, 33},
                              {3, 8, 4},
                              {130, 68, 20},
-                             {700, 12, 16}})
+                             {700, 12, 16},
+                             {220, 8, 4},
+                             {100, 8, 220},
+                             {100, 7, 219},
+                             {220, 7, 5}})
     for (const bool bias : {false, true}) table.push_back(backward(sizes, bias));
+  // The sums are a row of a tile, which may be any of a thread's.
+  for (const int64_t in : {1, 2, 3, 16, 17, 18, 19}) table.push_back(backward({3, in, 35}, true));
   run_table(table);
 }
 
@@ -41,7 +47,8 @@ TEST(DenseBackward, AppliesGates) {
   std::vector<Case> table;
   for (const Activation activation :
        {Activation::kRelu, Activation::kRelu6, Activation::kLeakyRelu})
-    for (const Sizes& sizes : {Sizes{5, 7, 3}, {64, 400, 120}, {66, 132, 36}})
+    for (const Sizes& sizes :
+         {Sizes{20, 7, 3}, {20, 32, 4}, {40, 7, 219}, {40, 8, 220}, {64, 400, 120}, {66, 132, 36}})
       table.push_back(backward(sizes, true, activation));
   run_table(table);
 }

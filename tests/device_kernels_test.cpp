@@ -14,6 +14,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace striate::testing {
 namespace {
@@ -25,12 +26,19 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
   Pool2dOptions options;
   options.pool_size = Size2(17, 16);
   options.strides = 2;
-  const Shape x{1, 18, 20, 8}, y{1, 1, 3, 8};
+  const Shape x{2, 22, 24, 8}, y{2, 3, 5, 8};
   const auto wide = [&](Case c) {
     c.always = true;
     return c;
   };
   std::vector<Case> table;
+  // Windows that lie beyond an edge.
+  Pool2dOptions beyond_edge = options;
+  beyond_edge.padding = Padding(18, 0, 0, 0);
+  for (const int64_t channels : {8, 4, 3})
+    table.push_back(
+        wide(Case::of("max_pool2d", beyond_edge, {Input({1, 18, 20, channels}, Fill::kDistinct)},
+                      {Output({1, 10, 3, channels}), Output({1, 10, 3, channels}, DType::kI32)})));
   // Windows that reach beyond all edges, and some more of them.
   Pool2dOptions padded = options;
   padded.padding = Padding(9, 7, 7, 8);
@@ -42,6 +50,11 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
       Case c = wide(Case::of("max_pool2d", padded, {Input(image, Fill::kDistinct, -2, 0.002)},
                              {Output(pooled), Output(pooled, DType::kI32)}));
       table.push_back(c);
+      Values corner = draw_inputs(c)[0];  // NaN at the first places of the windows at the left
+      for (int64_t i = 3 * 20 * channels; i < (3 * 20 + 1) * channels; ++i)
+        corner[static_cast<size_t>(i)] = NAN;
+      c.inputs = {Input::of(image, std::vector<float>(corner.begin(), corner.end()))};
+      table.push_back(c);
       table.push_back(wide(Case::of(
           "max_pool2d_backward", padded,
           {Input(pooled), Input(pooled, DType::kI32, Fill::kIndices, 9 * 16 + 8, 9 * 16 + 9),
@@ -50,20 +63,23 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
     }
   const Case forward = wide(Case::of("max_pool2d", options, {Input(x, Fill::kDistinct)},
                                      {Output(y), Output(y, DType::kI32)}));
-  const Case backward = wide(
-      Case::of("max_pool2d_backward", options,
-               {Input(y), Input(y, DType::kI32, Fill::kIndices, 0, 17 * 16), Input::like(x)}, {x}));
+  for (const int64_t channels : {8, 4, 3}) {  // the last row belongs to no window
+    const Shape image{2, 22, 24, channels}, pooled{2, 3, 5, channels};
+    const Input winners(pooled, DType::kI32, Fill::kIndices, 0, 17 * 16 + 1);
+    table.push_back(wide(Case::of("max_pool2d_backward", options,
+                                  {Input(pooled), winners, Input::like(image)}, {image})));
+  }
   // All below zero, and NaN, which wins over all numbers.
   Values numbers = draw_inputs(forward)[0];
   std::vector<float> negative(numbers.begin(), numbers.end());
   for (float& v : negative) v -= 2;
   Case below = forward;
   below.inputs = {Input::of(x, negative)};
-  table.insert(table.end(), {forward, below, backward});
+  table.insert(table.end(), {forward, below});
   for (size_t first = 4; first < 8; ++first) {  // in each turn of a loop, for each channel
     std::vector<float> nan = negative;
     for (size_t channel = 0; channel < 8; ++channel)
-      nan[(3 * 20 + 4 + (first + channel) % 4) * 8 + channel] = NAN;
+      nan[(3 * 24 + 4 + (first + channel) % 4) * 8 + channel] = NAN;
     Case beyond = forward;
     beyond.inputs = {Input::of(x, nan)};
     table.push_back(beyond);
@@ -80,21 +96,29 @@ TEST(DeviceKernels, LongRowsAreABlocksWork) {
       table.push_back(Case::of(name, options, {Input({2, length})}, {Output({2})}));
       table.back().always = true;
     }
+    // So many parts that those of the second pass take several turns, too.
+    options.axes = {0};
+    table.push_back(Case::of(name, options, {Input({33 * 128, 32})}, {Output({32})}));
+    table.back().always = true;
+    table.push_back(Case::of(name, options, {Input({132 * 4096})}, {Output({})}));
+    table.back().always = true;
   }
   run_table(table);
 }
 
-TEST(DeviceKernels, ChoicesBetweenValuesOfAnySize) {
+TEST(DeviceKernels, ChoicesBetweenValuesOfAnySizeByConditionsOfAnyType) {
   std::vector<Case> table;
-  for (DType type : {DType::kU8, DType::kF16, DType::kI32, DType::kI64}) {
-    Case c;
-    c.operation = "where";
-    c.inputs = {Input({3, 5}, DType::kBool, Fill::kIndices, 0, 2),
-                Input({3, 5}, type, Fill::kIndices, 0, 50),
-                Input({5}, type, Fill::kIndices, 50, 100)};
-    c.outputs = {Output({3, 5}, type)};
-    table.push_back(c);
-  }
+  for (DType type : {DType::kU8, DType::kF16, DType::kI32, DType::kI64})
+    for (DType condition : {DType::kBool, DType::kU8, DType::kI32, DType::kI64, DType::kF16,
+                            DType::kBF16, DType::kF32, DType::kF64}) {
+      Case c;
+      c.operation = "where";
+      c.inputs = {Input({3, 5}, condition, Fill::kIndices, 0, 2),
+                  Input({3, 5}, type, Fill::kIndices, 0, 50),
+                  Input({5}, type, Fill::kIndices, 50, 100)};
+      c.outputs = {Output({3, 5}, type)};
+      table.push_back(c);
+    }
   run_table(table);
 }
 
@@ -358,34 +382,68 @@ TEST(DeviceKernels, AStepWithAFaultChangesNothing) {
   }
 }
 
-TEST(DeviceKernels, AStepWithMomentumAndAFaultChangesNothing) {
+TEST(DeviceKernels, ACopyOfAnyAlignmentStopsAtAFault) {
+  if (!has_device()) return;
+  const Device device{DeviceType::kCuda, 0};
+  Problem copy;
+  copy.operation = "reorder";
+  copy.options = std::make_shared<ReorderOptions>();
+  copy.inputs = {{{21}, DType::kU8, {}}, {kBlock, DType::kU8, {}}};
+  copy.outputs = {{{21}, DType::kU8, {}}};
+  copy.device = device;
+  for (const int shift : {0, 1, 2, 4, 8})
+    for (const uint32_t fault : {0u, 1u}) {
+      StepBlock now;
+      now.fault = fault;
+      const auto block = on_device(std::vector<StepBlock>{now}, device);
+      std::vector<uint8_t> from(32), expected(32, 99);
+      std::iota(from.begin(), from.end(), uint8_t{0});
+      const auto x = on_device(from, device), y = on_device(expected, device);
+      const auto at = [&](const Buffer& buffer) {
+        return static_cast<uint8_t*>(const_cast<void*>(buffer.data())) + shift;
+      };
+      run(copy, {at(*x), block->data()}, {at(*y)});
+      if (!fault) std::copy_n(from.begin() + shift, 21, expected.begin() + shift);
+      EXPECT_EQ(to_host<uint8_t>(*y, 32), expected) << "shift " << shift;
+    }
+}
+
+TEST(DeviceKernels, AStepOfEveryKindWithAFaultChangesNothing) {
   if (!has_device()) return;
   const Device device{DeviceType::kCuda, 0};
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16})
-    for (const bool nesterov : {false, true})
+    for (const auto& [momentum, nesterov] : {std::pair(0.0, false), {0.5, false}, {0.5, true}})
       for (const uint32_t fault : {0u, 1u}) {
         SgdOptions options;
         options.tensors = 1;
-        options.momentum = 0.5;
+        options.momentum = momentum;
         options.nesterov = nesterov;
         Problem step;
         step.operation = "sgd";
         step.options = std::make_shared<SgdOptions>(options);
         const kernels::ValueDesc value{{5}, type, {}};
-        step.inputs = {{kBlock, DType::kU8, {}}, {{1}, DType::kF32, {}}, value, value, value};
-        step.optional = {true, false, true, true, true};
-        step.outputs = {value, value};
+        step.inputs = {{kBlock, DType::kU8, {}}, {{1}, DType::kF32, {}}, value, value};
+        step.optional = {true, false, true, true};
+        step.outputs = {value};
+        if (momentum > 0) {
+          step.inputs.push_back(value);
+          step.optional.push_back(true);
+          step.outputs.push_back(value);
+        }
         step.device = device;
         StepBlock now;
         now.fault = fault;
         now.learning_rate[0] = 1;
         const auto block = on_device(std::vector<StepBlock>{now}, device);
-        std::vector<std::shared_ptr<Buffer>> v;
-        for (int i = 0; i < 3; ++i) v.push_back(ones(5, type, true, device));
-        const auto before = to_host<uint8_t>(*v[0], 5 * size_of(type));
-        run(step, {block->data(), nullptr, v[0]->data(), v[1]->data(), v[2]->data()},
-            {v[0]->data(), v[2]->data()});
-        EXPECT_EQ(to_host<uint8_t>(*v[0], 5 * size_of(type)) == before, fault != 0);
+        const auto w = ones(5, type, true, device), g = ones(5, type, true, device),
+                   v = ones(5, type, true, device);
+        const auto before = to_host<uint8_t>(*w, 5 * size_of(type));
+        if (momentum > 0)
+          run(step, {block->data(), nullptr, w->data(), g->data(), v->data()},
+              {w->data(), v->data()});
+        else
+          run(step, {block->data(), nullptr, w->data(), g->data()}, {w->data()});
+        EXPECT_EQ(to_host<uint8_t>(*w, 5 * size_of(type)) == before, fault != 0);
       }
 }
 

@@ -68,6 +68,16 @@ TEST(Gate, AppliesToPoolingBackwards) {
       table.push_back(gated(
           Case::of("avg_pool2d_backward", Pool2dOptions{}, {dy, Input::like(x)}, {x}), activation));
     }
+  Pool2dOptions wide;  // so wide that winners are int32
+  wide.pool_size = Size2(17, 16);
+  wide.strides = 1;
+  for (Activation activation : kActivations)
+    for (int64_t channels : {1, 8}) {
+      const Shape x = {1, 17, 18, channels}, dy = {1, 1, 3, channels};
+      const Input winners(dy, DType::kI32, Input::Fill::kIndices, 0, 17 * 16);
+      table.push_back(gated(
+          Case::of("max_pool2d_backward", wide, {dy, winners, Input::like(x)}, {x}), activation));
+    }
   run_table(table);
 }
 

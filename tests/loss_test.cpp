@@ -93,8 +93,9 @@ Case loss_of(const std::string& name, const Shape& shape, const std::vector<floa
 }
 
 // A row depends on each of its classes: in each row one, elsewhere, has most of the weight, or so
-// much that exp of it is infinite. They are those of a warp's first thread, or of a block's: one
-// for each turn of its loops, of which there are 5, 6 and 7, whole ones.
+// much that exp of it is infinite, and it alone comes before the label, and that before the rest.
+// They are those of a warp's first thread, or of a block's: one for each turn of its loops, of
+// which there are 5, 6 and 7, whole ones.
 TEST(Loss, EachClassOfALongRowCounts) {
   std::vector<Case> table;
   const std::pair<int64_t, int64_t> rows_of[] = {{160, 32},   {192, 32},   {224, 32},
@@ -108,10 +109,13 @@ TEST(Loss, EachClassOfALongRowCounts) {
     std::rotate(other.begin(), other.begin() + 1, other.end());
     for (const float largest : {0.9f, 5.0f, 200.0f}) {
       const bool logits = largest > 1;
-      std::vector<float> scores(static_cast<size_t>(rows * classes), logits ? -3.0f : 0.01f);
-      for (size_t row = 0; row < heavy.size(); ++row)
-        scores[row * static_cast<size_t>(classes) + static_cast<size_t>(heavy[row])] = largest;
-      for (const auto& labels : {heavy, other})
+      for (const auto& labels : {heavy, other}) {
+        std::vector<float> scores(static_cast<size_t>(rows * classes), logits ? -3.0f : 0.01f);
+        for (size_t row = 0; row < heavy.size(); ++row) {
+          float* of_row = scores.data() + row * static_cast<size_t>(classes);
+          of_row[labels[row]] = logits ? -2.5f : 0.0125f;
+          of_row[heavy[row]] = largest;
+        }
         for (const int top_k : {0, 1}) {
           LossOptions options{logits, 0};
           options.top_k = top_k;
@@ -123,6 +127,13 @@ TEST(Loss, EachClassOfALongRowCounts) {
             table.push_back(
                 loss_of("categorical_crossentropy", {rows, classes}, scores, labels, options));
         }
+      }
+    }
+    for (const int64_t place : heavy) {  // NaN for the class that counts
+      std::vector<float> scores(static_cast<size_t>(classes), 0.01f);
+      scores[static_cast<size_t>(place)] = NAN;
+      for (const char* name : {"sparse_categorical_crossentropy", "categorical_crossentropy"})
+        table.push_back(loss_of(name, {1, classes}, scores, {place}, {false, 0}));
     }
   }
   run_table(table);
@@ -153,7 +164,8 @@ TEST(Loss, ValuesThatAreNotFinite) {
   run_table(table);
 }
 
-// Labels and targets of every type, for what one thread, a warp and a block make of a row.
+// Labels and targets of every type, for what one thread, a warp and a block make of a row; those of
+// float32 beside scores of every type.
 TEST(Loss, TargetsOfEveryType) {
   std::vector<Case> table;
   for (const char* name : kLosses) {
@@ -171,6 +183,12 @@ TEST(Loss, TargetsOfEveryType) {
                               sparse ? std::min(200.0, static_cast<double>(shape[1])) : 2);
           if (sparse) c.outputs.emplace_back(Shape{});
           table.push_back(c);
+          if (type != DType::kF32) continue;
+          for (const DType scores : {DType::kF16, DType::kBF16}) {
+            table.push_back(c);
+            table.back().inputs[0].dtype = table.back().outputs[1].dtype = scores;
+            table.back().limit = 0x1p-16;
+          }
         }
   }
   run_table(table);
@@ -416,13 +434,13 @@ TEST(TopK, EveryEntryAgreesWithTheReference) {
 }
 
 // Ties, NaN and labels that are no class, and a long row with one class above the label in each
-// turn of a warp's loop.
+// turn of a warp's loop, whole turns.
 TEST(TopK, InEveryType) {
   const std::vector<float> ties = {3, 3, 1, 3, 3, 1, NAN, 9, 1, 1, NAN, 2, 1, 2, 3, 1, 2, 3};
-  constexpr size_t kClasses = 200, kTurn = 32, kRows = 8;
+  constexpr size_t kClasses = 224, kTurn = 32, kRows = 8;
   std::vector<float> above(kRows * kClasses, 1);
-  std::vector<int32_t> labels(kRows, 40);
-  labels[7] = 199;
+  std::vector<int32_t> labels(kRows, 6 * kTurn);
+  labels[6] = 0, labels[7] = kClasses - 1;
   for (size_t row = 0; row < kRows; ++row) {
     above[row * kClasses + static_cast<size_t>(labels[row])] = 2;
     if (row < 7) above[row * kClasses + row * kTurn] = 3;

@@ -80,6 +80,22 @@ TEST(Optimizer, EveryEntryAgreesWithTheReference) {
   run_table(table);
 }
 
+// Weights of 16 bits, the scale of their gradients in float32.
+TEST(Optimizer, GradientsOf16BitsAreScaled) {
+  std::vector<Case> table;
+  for (const DType type : {DType::kF16, DType::kBF16}) {
+    std::vector<Case> cases = {adam_case({}, {{70}}, true)};
+    for (const SgdOptions& options : {kSgd[0], kSgd[2], kSgd[3]})
+      cases.push_back(sgd_case(options, {{70}}, true));
+    for (const Case& c : cases) {
+      table.push_back(c.with_floats(type));
+      table.back().inputs[1].dtype = DType::kF32;
+      table.back().limit = 0x1p-16;
+    }
+  }
+  run_table(table);
+}
+
 TEST(Optimizer, RandomProblems) {
   PrintedSeed random;
   std::vector<Case> table;

@@ -47,6 +47,14 @@ Case product(int64_t m, int64_t k, int64_t n, MatmulOptions options, double high
                   outputs);
 }
 
+/// Return the case with a gate behind its inputs, whose values lie on both sides of each kink.
+Case gated(Case c, Activation activation) {
+  c.gate = {activation, 0.2, static_cast<int>(c.inputs.size())};
+  c.inputs.push_back({c.outputs[0].shape, Input::Fill::kUniform, -4.0, 8.0});
+  c.blocked_inputs = false;
+  return c;
+}
+
 TEST(Tiles, OfMatmul) {
   std::vector<Case> table;
   for (const bool a : {false, true})
@@ -61,9 +69,36 @@ TEST(Tiles, OfMatmul) {
 }
 
 TEST(Tiles, OfMatmulInSlices) {
-  MatmulOptions options;
-  options.transpose_a = true;
-  run_tiles(with_tiles({product(128, 200, 64, options)}, {"128x128", "128x64", "64x64", "64x32"}));
+  std::vector<Case> table;
+  for (const auto& [a, b] : {std::pair(false, false), {false, true}, {true, false}}) {
+    MatmulOptions options;
+    options.transpose_a = a, options.transpose_b = b;
+    table.push_back(product(128, 200, 64, options));
+    table.push_back(product(16, 1000, 16, options));
+  }
+  run_tiles(with_tiles(table, {"128x128", "128x64", "64x64", "64x32"}));
+}
+
+// Three slices: the last block of a tile adds two pairs or three and one alone, with what follows.
+TEST(Tiles, EndInSlices) {
+  std::vector<Case> table;
+  for (const auto& [a, b] : {std::pair(false, false), {false, true}, {true, false}, {true, true}}) {
+    MatmulOptions options;
+    options.transpose_a = a, options.transpose_b = b;
+    for (const Case& c : {product(36, 96, 12, options), product(36, 95, 7, options)}) {
+      table.push_back(c);
+      Case plain = c;
+      plain.inputs[2] = Input::absent();
+      table.push_back(gated(plain, Activation::kLeakyRelu));
+    }
+  }
+  MatmulOptions sums, both;
+  sums.transpose_a = sums.column_sums = both.transpose_a = both.transpose_b = true;
+  table.push_back(product(36, 95, 7, sums));
+  Case whole = product(20, 25, 7, both);  // in one slice
+  whole.inputs[2] = Input::absent();
+  table.push_back(gated(whole, Activation::kLeakyRelu));
+  run_tiles(with_tiles(table, {"128x64", "64x32"}));
 }
 
 TEST(Tiles, MakeColumnSums) {
@@ -89,6 +124,61 @@ TEST(Tiles, OfConvolutions) {
       with_tiles({conv2d_backward_input(dense_case({1, 5, 12, 24, 72, 2, {1, 2}, 1}))}, tiles));
   run_tiles(
       with_tiles(all_directions(dense_case({1, 9, 9, 7, 70, 2, {2, 1}, 1})), {"128x64", "64x32"}));
+  // Strides that leave out pixels that no tap reaches.
+  std::vector<Case> apart;
+  for (const int filters : {64, 72})
+    apart.push_back(conv2d_backward_input(dense_case({1, 6, 7, 8, filters, 2, 2, 1, 2})));
+  run_tiles(with_tiles(apart, tiles));
+  run_tiles(with_tiles({conv2d_backward_input(dense_case({1, 6, 7, 7, 10, 2, 2, 1, 2}))},
+                       {"128x64", "64x32"}));
+}
+
+TEST(Tiles, OfConvolutionsInSlices) {
+  std::vector<Case> table;
+  for (const int depth : {1024, 1000}) {  // whole steps of tensor cores, and not
+    table.push_back(conv2d_forward(dense_case({1, 3, 5, depth, 8, 1, 1, "valid"})));
+    table.push_back(conv2d_backward_input(dense_case({1, 3, 5, 8, depth, 1, 1, "valid"})));
+  }
+  run_tiles(with_tiles(table, {"128x128", "64x64"}));
+  // So many gradients that a slice has several steps of tensor cores.
+  run_tiles(with_tiles({conv2d_backward_weight(dense_case({1, 40, 50, 120, 128, 1, 1, "valid"}))},
+                       {"128x128"}));
+}
+
+TEST(Tiles, AddResiduals) {
+  std::vector<Case> table;
+  for (const int channels : {64, 24}) {
+    Conv2dSizes sizes = {1, 5, 7, channels, 136, 1, 1, "valid"};
+    sizes.residual = true;
+    table.push_back(conv2d_forward(dense_case(sizes)));
+  }
+  run_tiles(with_tiles(table, {"128x128", "64x64"}));
+}
+
+/// 1x1 filters over 2 w pixels, with a residual.
+Conv2dCase with_residual(int64_t w, int64_t channels, int64_t filters, bool bias) {
+  return dense_case({1, 2, w, channels, filters, 1, 1, "valid", 1, Activation::kRelu, bias, true});
+}
+
+// One slice, and seven: the last block of a tile adds those by fours and singly, with what follows.
+TEST(Tiles, EndInResiduals) {
+  std::vector<Case> table;
+  for (const bool bias : {false, true}) {
+    for (const Case& c : all_directions(with_residual(10, 8, 36, bias))) table.push_back(c);
+    for (const Case& c : all_directions(with_residual(10, 7, 9, bias))) table.push_back(c);
+    for (const int64_t one : {0, 1}) {  // by fours, and singly
+      table.push_back(conv2d_forward(with_residual(18, 220 + one, 12 + one, bias)));
+      table.push_back(conv2d_backward_weight(with_residual(110, 8 + one, 36 + one, bias)));
+    }
+    // The bias may be any of a thread's columns.
+    for (const int64_t channels : {5, 6, 40})
+      table.push_back(conv2d_backward_weight(with_residual(4, channels, 12, bias)));
+  }
+  for (const int64_t one : {0, 1}) {
+    table.push_back(conv2d_backward_input(with_residual(18, 12 + one, 220 + one, false)));
+    table.push_back(gated(table.back(), Activation::kRelu));
+  }
+  run_tiles(with_tiles(table, {"128x128", "128x64", "64x32"}));
 }
 
 /// Return a case with infinities in an input of `columns` columns, one in every eighth step of the
@@ -129,14 +219,6 @@ TEST(Tiles, InfinitiesBesideTheEndsOfSums) {
     }
   }
   run_tiles(with_tiles(table, tiles));
-}
-
-/// Return the case with a gate behind its inputs, whose values lie on both sides of each kink.
-Case gated(Case c, Activation activation) {
-  c.gate = {activation, 0.2, static_cast<int>(c.inputs.size())};
-  c.inputs.push_back({c.outputs[0].shape, Input::Fill::kUniform, -4.0, 8.0});
-  c.blocked_inputs = false;
-  return c;
 }
 
 // Sums from minus to plus infinity, far beyond 6: relu makes a zero of minus infinity, not a NaN.

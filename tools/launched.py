@@ -1,7 +1,7 @@
 """Which kernels of the CUDA plug-in tests have launched, by what the emulator wrote of them.
 
 EMULATOR_COVERAGE names the file (tests/emulator/coverage.h): a line of JSON for each kernel's first
-launch and for each launch.
+launch, for each launch, and for each test that begins (tests/coverage_marks.cpp).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def kernels_of(library: Path) -> set[str]:
 def launched_kernels(coverage: Path) -> set[str]:
     """Return the mangled names of the kernels that were launched while the file was written."""
     with open(coverage) as lines:
-        return {json.loads(line)["kernel"] for line in lines}
+        return {entry["kernel"] for entry in map(json.loads, lines) if "kernel" in entry}
 
 
 def check_all_launched(library: Path, coverage: Path) -> None:

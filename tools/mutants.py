@@ -6,15 +6,14 @@ a sample takes every place once before it takes one twice.
 
 from __future__ import annotations
 
-import bisect
 import json
 import os
 import random
 import re
 import xml.etree.ElementTree as xml
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from environment import ROOT, Failed
@@ -28,7 +27,6 @@ class Test:
     """A test case of striate_tests and how long it takes without a change."""
 
     name: str
-    start: float
     seconds: float
 
 
@@ -43,7 +41,8 @@ class Mutant:
     line: int
     ptx: str
     equivalent: str = ""  # the reason why no test can notice it
-    tests: dict[str, int] = field(default_factory=dict)  # that reach it: by which launch
+    reached: bool = False  # by a test, which may execute the place and yet do nothing else
+    tests: dict[str, int] = field(default_factory=dict)  # that may notice it: by which launch
     caught_by: str | None = None
     timeout: bool = False  # it was noticed because it did not end
     spent: float = 0  # seconds of the tests that did not notice it
@@ -76,27 +75,36 @@ def kernel_order(mutant: Mutant) -> tuple:
 
 
 def read_tests(report: Path) -> list[Test]:
-    """Read GoogleTest's report, in the order of the tests' start; all must have passed."""
+    """Read GoogleTest's report; all tests must have passed."""
     tests = []
     for case in xml.parse(report).iter("testcase"):
         name = f"{case.get('classname')}.{case.get('name')}"
         if case.find("failure") is not None:
             raise Failed(f"{name} fails without a change: a mutant cannot be judged by it")
-        start = datetime.fromisoformat(case.get("timestamp").rstrip("Z")).timestamp()
-        tests.append(Test(name, start, float(case.get("time"))))
-    return sorted(tests, key=lambda test: test.start)
+        tests.append(Test(name, float(case.get("time"))))
+    return tests
+
+
+def bits(number: int) -> Iterator[int]:
+    """Yield the places of the bits that are set."""
+    while number:
+        yield (number & -number).bit_length() - 1
+        number &= number - 1
 
 
 def read_mutants(coverage: Path, tests: list[Test]) -> list[Mutant]:
     """Read the places of each kernel of ours, and those each launch executed."""
-    starts = [test.start for test in tests]
+    names_of_tests = {test.name for test in tests}
+    test = ""  # whose launches follow
     places: dict[str, list[Mutant]] = {}
     launches: Counter[tuple[str, str]] = Counter()  # of a kernel in a test
     seen: dict[tuple[str, str], int] = defaultdict(int)  # places executed so far, as bits
+    reached: dict[str, int] = defaultdict(int)
     names: dict[str, str] = {}
     with open(coverage) as lines:
         for entry in map(json.loads, lines):
-            kernel = entry["kernel"]
+            test = entry.get("test", test)
+            kernel = entry.get("kernel", "")
             if not is_ours(kernel):
                 continue
             if "places" in entry:
@@ -106,17 +114,19 @@ def read_mutants(coverage: Path, tests: list[Test]) -> list[Mutant]:
                     mutant.file = names[file] if file in names else source_name(file)
                     names[file] = mutant.file
                 continue
-            at = bisect.bisect_right(starts, entry["time"]) - 1
-            if at < 0 or not entry["executed"]:
+            if test not in names_of_tests or not entry["executed"]:
                 continue
-            key = (kernel, tests[at].name)
+            key = (kernel, test)
             launch, launches[key] = launches[key], launches[key] + 1
-            executed = int(entry["executed"][::-1], 2)
-            new, seen[key] = executed & ~seen[key], executed | seen[key]
-            while new:
-                index = (new & -new).bit_length() - 1
-                places[kernel][index].tests[tests[at].name] = launch
-                new &= new - 1
+            digits = entry["executed"][::-1]
+            reached[kernel] |= int(digits.replace("2", "1"), 2)
+            changed = int(digits.replace("2", "0"), 2)
+            for index in bits(changed & ~seen[key]):
+                places[kernel][index].tests[test] = launch
+            seen[key] |= changed
+    for kernel, all_bits in reached.items():
+        for index in bits(all_bits):
+            places[kernel][index].reached = True
     return sorted((mutant for made in places.values() for mutant in made), key=kernel_order)
 
 

@@ -224,7 +224,7 @@ def main() -> int:
     tests = read_tests(xml)
     known = Survivors()
     mutants = [m for m in read_mutants(coverage, tests) if not m.equivalent]
-    reached = [mutant for mutant in mutants if mutant.tests]
+    reached = [mutant for mutant in mutants if mutant.reached]
     if not reached:
         raise Failed("the tests reach no mutant")
     for mutant in reached:

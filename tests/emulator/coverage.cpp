@@ -1,6 +1,5 @@
 #include "coverage.h"
 
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -18,23 +17,19 @@ std::ofstream* coverage_file() {
   return &file;
 }
 
-double seconds() {
-  using namespace std::chrono;
-  return duration<double>(system_clock::now().time_since_epoch()).count();
-}
-
 class Coverage : public Observer {
  public:
   Coverage(Launch& launch, std::ofstream& file)
       : file_(file),
         executed_(launch.program->code.size(), false),
-        skipped_(launch.program->code.size(), false) {}
+        decided_(launch.program->code.size(), false) {}
 
-  void instruction(Warp&, const Instruction& instruction) override {
+  void instruction(Warp& warp, const Instruction& instruction) override {
     executed_[instruction.index] = true;
+    if (warp.mask != warp.active) decided_[instruction.index] = true;
   }
   void skipped(Warp&, const Instruction& instruction) override {
-    skipped_[instruction.index] = true;
+    decided_[instruction.index] = true;
   }
 
   void launch_ends(Launch& launch) override {
@@ -45,13 +40,16 @@ class Coverage : public Observer {
     if (listed.insert(program.kernel->name).second) list(program, name, places);
     std::string digits;
     for (const MutantPlace& place : places) {
-      // A guard matters where it stops all lanes, too.
-      const bool skipped = place.mutant.kind.ends_with("_guard") && skipped_[place.code];
-      digits += executed_[place.code] || skipped ? '1' : '0';
+      const bool executed = executed_[place.code], decided = decided_[place.code];
+      if (place.mutant.kind == "drop_guard") {
+        digits += decided ? '1' : executed ? '2' : '0';
+      } else {
+        // A guard that stops all lanes means the opposite where it is negated.
+        const bool guards = place.mutant.kind == "negate_guard";
+        digits += executed || (guards && decided) ? '1' : '0';
+      }
     }
-    file_ << "{\"kernel\": " << name << ", \"time\": " << std::to_string(seconds())
-          << ", \"executed\": \"" << digits << "\"}\n"
-          << std::flush;
+    file_ << "{\"kernel\": " << name << ", \"executed\": \"" << digits << "\"}\n" << std::flush;
   }
 
  private:
@@ -69,7 +67,7 @@ class Coverage : public Observer {
   }
 
   std::ofstream& file_;
-  std::vector<bool> executed_, skipped_;
+  std::vector<bool> executed_, decided_;  // a guard decides where it stops a lane
 };
 
 }  // namespace

@@ -45,14 +45,17 @@ int list_executed() {
   const std::string path = ::testing::TempDir() + "coverage" + std::to_string(getpid());
   setenv("EMULATOR_COVERAGE", path.c_str(), 1);
   const Buffer<u32> out(std::vector<u32>(1));
-  const std::string body = std::string("bra OVER;\nst.global.u32 [%rd0], 1;\nOVER:\n") + kBody;
+  const std::string body = std::string(
+                               "setp.eq.u64 %p3, %rd0, %rd0;\n@%p3 bra OVER;\n"
+                               "st.global.u32 [%rd0], 1;\nOVER:\n") +
+                           kBody;
   execute(kernel_of(body, 1), {out.address()}, {}, {{1, 1, 1}, {1, 1, 1}, 0});
   std::ifstream file(path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return text.find("\"executed\": \"011111\"") != std::string::npos ? 0 : 1;
+  return text.find("\"executed\": \"21011111\"") != std::string::npos ? 0 : 1;
 }
 
-TEST(SplitDeathTest, AGuardThatLetsNoLaneThroughIsReached) {
+TEST(SplitDeathTest, AGuardMattersWhereItStopsALane) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(std::_Exit(list_executed()), ::testing::ExitedWithCode(0), "");
 }
