@@ -55,6 +55,16 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
         corner[static_cast<size_t>(i)] = NAN;
       c.inputs = {Input::of(image, std::vector<float>(corner.begin(), corner.end()))};
       table.push_back(c);
+      // The largest is in the window's last row, in one of the columns before its groups of four.
+      for (const int64_t peak : {0, 1, 2}) {
+        std::vector<float> ridge;
+        for (int64_t i = 0; i < image.elements(); ++i) {
+          const int64_t row = i / (20 * channels), column = i / channels % 20;
+          ridge.push_back(static_cast<float>(row - std::abs(column - peak)) / 64);
+        }
+        c.inputs = {Input::of(image, ridge)};
+        table.push_back(c);
+      }
       table.push_back(wide(Case::of(
           "max_pool2d_backward", padded,
           {Input(pooled), Input(pooled, DType::kI32, Fill::kIndices, 9 * 16 + 8, 9 * 16 + 9),

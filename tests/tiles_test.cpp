@@ -145,6 +145,12 @@ TEST(Tiles, OfConvolutionsInSlices) {
                        {"128x128"}));
 }
 
+// One slice of so many steps that the places of each are used, over pixels of two images.
+TEST(Tiles, OfFilterGradientsInManySteps) {
+  const auto sizes = Conv2dSizes{2, 8, 20, 120, 128, 1, 1, "valid", 1, Activation::kNone, false};
+  run_tiles(with_tiles({conv2d_backward_weight(dense_case(sizes))}, {"128x128"}));
+}
+
 TEST(Tiles, AddResiduals) {
   std::vector<Case> table;
   for (const int channels : {64, 24}) {
@@ -246,6 +252,19 @@ TEST(Tiles, EndInActivationsAndGates) {
           conv2d_backward_input(dense_case({1, 8, 9, 24, filters, 1, 1, "valid"})), activation));
   }
   run_tiles(with_tiles(table, {"128x128", "128x64", "64x64", "64x32"}));
+}
+
+// Gradients of matmul with both matrices transposed, which one tile makes.
+TEST(Tiles, OfBothTransposedEndInGates) {
+  MatmulOptions options;
+  options.transpose_a = options.transpose_b = true;
+  std::vector<Case> table;
+  for (const Activation activation : {Activation::kRelu, Activation::kLeakyRelu}) {
+    Case plain = product(72, 24, 72, options, 3);
+    plain.inputs[2] = Input::absent({72});
+    table.push_back(gated(plain, activation));
+  }
+  run_tiles(with_tiles(table, {"64x32"}));
 }
 
 }  // namespace
