@@ -38,7 +38,8 @@ struct GemmPlan {
   std::string to_string() const;
 };
 
-/// Return the plan with the least estimated time on a device of 108 multiprocessors.
+/// Return the plan with the least estimated time on a device of 108 multiprocessors. Where a
+/// product is large and tiles and slices can fill the device, only plans that do so count.
 GemmPlan plan_gemm(const GemmSize& size, const GemmChoice& choice);
 
 }  // namespace striate::kernels

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import network_report
-from roofline import A100, H100, NAMED_LAYERS, Product, product_of, tile_of
+from roofline import A100, H100, NAMED_LAYERS, Product, product_of, tile_of, winograd_product
 
 # Microseconds, computed by hand from peak rates and the bytes of x, w and y.
 LIMITS = {
@@ -63,6 +63,12 @@ def test_the_three_products_of_a_dense_layer():
     assert (weight.parts, weight.columns, weight.depth) == ((400,), 120, 32)
 
 
+def test_the_products_of_winograds_method():
+    found = winograd_product([[32, 14, 14, 128], [256, 3, 3, 128], [32, 14, 13, 256]])
+    assert (found.parts, found.columns, found.depth) == ((32 * 7 * 7,) * 16, 256, 128)
+    assert found.blocks((128, 128), 1) == 13 * 2 * 16
+
+
 def test_an_operation_that_is_no_product():
     with pytest.raises(ValueError, match="relu"):
         product_of("relu", [[1], [1]])
@@ -75,7 +81,8 @@ def test_grids_and_estimates():
     # 196 blocks are two waves on 108 multiprocessors.
     block = 2 * 128 * 128 * 2304
     wanted = 2 * block * 108 / (19.5e12 * 0.85)
-    assert product.estimate(A100, "float32", (128, 128), 1, 0.85) == pytest.approx(wanted)
+    found = product.estimate(A100, "float32", (128, 128), 1, 0.85 * 19.5e12)
+    assert found == pytest.approx(wanted)
     assert wanted > product.limit(A100, "float32")[0]
 
 
@@ -100,6 +107,18 @@ def test_shares_come_from_the_kernel_that_the_plan_names():
     assert share("conv2d_backward_input", "implicit_gemm", "128x64, 2 slices, vectors") == 0.72
     assert share("conv2d_backward_input", "implicit_gemm", "128x64") == 0.63
     assert share("matmul", "tiled", "64x32, vectors") == 0.70
+
+
+def test_rates_of_tensor_cores_and_others():
+    kernels = [{"kernel": "conv2d_implicit_gemm_kernel<bf16, Tile<128, 64, 8>, true>",
+                "ffma_percent": 50.0}]  # fmt: skip
+
+    def rate(entry, detail):
+        row = {"operation": "conv2d", "entry": entry, "detail": detail}
+        return network_report.rate_of(kernels, row, "bfloat16")
+
+    assert rate("tensor_core", "64x64, 2 slices in two passes") == 0.4 * 312e12
+    assert rate("implicit_gemm", "128x64, vectors") == 0.5 * 19.5e12
 
 
 def test_what_a_network_must_not_say():

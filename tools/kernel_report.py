@@ -75,9 +75,8 @@ def report_network(options: argparse.Namespace) -> int:
     import network_report
     import striate as st
 
-    kernels = []  # the shares of their main loops, for the estimates
-    if options.dtype == "float32":
-        kernels = collect(options.build.resolve(), ["sm_80"], "^(conv2d|matmul)")
+    # For the estimates: what share of their main loops multiplies.
+    kernels = collect(options.build.resolve(), ["sm_80"], "^(conv2d|matmul)")
     try:
         found = network_report.report(options.network, options.batch, options.dtype, kernels)
     except st.Error as error:

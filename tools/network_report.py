@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 
-from roofline import A100, H100, Product, product_of, tile_of
+from roofline import A100, H100, Product, product_of, tile_of, winograd_product
 
 OPERATIONS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight", "matmul")
+# A model's values of 16 bits are bfloat16. The planner knows elements of 16 bits only, so the plans
+# of float16 are the same; which kernels take it is asked for each product.
+PRECISIONS = {"float32": "float32", "float16": "bfloat16", "bfloat16": "bfloat16"}
+TENSOR_SHARES = {(128, 128): 0.6, (64, 64): 0.4}  # of the peak, as kernels/cuda/gemm_plan.cpp
 WANTED_SHARE = 90  # percent of the multiply-adds on tensor cores, in 16 bits
 LEAST_BATCH = 32  # from which the grid of every layer must fill the device
 
@@ -74,6 +78,14 @@ def share_of(kernels: list[dict], operation: str, entry: str, detail: str, dtype
     return min(shares, default=1.0)
 
 
+def rate_of(kernels: list[dict], row: dict, dtype: str) -> float:
+    """Return the operations each second of an A100 that the kernel of a plan's row can reach."""
+    entry, detail = row["entry"], row["detail"]
+    if entry == "tensor_core":
+        return A100.flops[dtype] * TENSOR_SHARES[tile_of(detail)[0]]
+    return A100.flops["float32"] * share_of(kernels, row["operation"], entry, detail, dtype)
+
+
 def layer_rows(st, model, batch: int, dtype: str, kernels: list[dict]) -> list[dict]:
     """Return a row for each product in a training step, with its limits and the estimate."""
     layers = {layer.name: layer.get_config() for layer in model.layers}
@@ -87,6 +99,12 @@ def layer_rows(st, model, batch: int, dtype: str, kernels: list[dict]) -> list[d
         entries = accepting(st, row, shapes, config, dtype)
         tile, slices = tile_of(row["detail"])
         limit, bound = product.limit(A100, dtype)
+        chosen = row["entry"]
+        if entries.get(chosen, ""):
+            raise ValueError(f"{row['layer']}: {chosen} is planned, but {entries[chosen]}")
+        grid = winograd_product(shapes) if chosen == "winograd" else product
+        blocks = grid.blocks(tile, slices)
+        estimate = grid.estimate(A100, dtype, tile, slices, rate_of(kernels, row, dtype))
         made = {
             "layer": row["layer"],
             "operation": row["operation"],
@@ -98,13 +116,12 @@ def layer_rows(st, model, batch: int, dtype: str, kernels: list[dict]) -> list[d
             "bound": bound,
             "accepting": [name for name, reason in entries.items() if not reason],
             "tensor_core": entries.get("tensor_core", "there is none"),
+            "chosen": chosen,
+            "detail": row["detail"],
+            "estimate_ms": estimate * 1e3,
+            "blocks": blocks,
+            "waves": round(blocks / A100.multiprocessors, 2),
         }
-        if dtype == "float32":
-            share = share_of(kernels, row["operation"], row["entry"], row["detail"], dtype)
-            estimate = product.estimate(A100, dtype, tile, slices, share)
-            blocks = product.blocks(tile, slices)
-            made.update(chosen=row["entry"], detail=row["detail"], estimate_ms=estimate * 1e3,
-                        blocks=blocks, waves=round(blocks / A100.multiprocessors, 2))  # fmt: skip
         rows.append(made)
     return rows
 
@@ -115,7 +132,8 @@ def report(name: str, batch: int, dtype: str, kernels: list[dict]) -> dict:
     from striate.compare import network
 
     model = network(name)
-    model.compile("sgd", "sparse_categorical_crossentropy", device="cuda")
+    model.compile("sgd", "sparse_categorical_crossentropy", device="cuda",
+                  precision=PRECISIONS[dtype])  # fmt: skip
     layers = layer_rows(st, model, batch, dtype, kernels)
     covered = {}
     for direction in ("forward", "backward_input", "backward_weight"):
@@ -124,7 +142,7 @@ def report(name: str, batch: int, dtype: str, kernels: list[dict]) -> dict:
         on_tensor_cores = sum(row["gflop"] for row in part if row["tensor_core"] == "")
         covered[direction] = round(100 * on_tensor_cores / total, 1) if total else 0.0
     small = [f"{row['layer']} {row['direction']}: {row['waves']}"
-             for row in layers if row.get("waves", 1) < 1]  # fmt: skip
+             for row in layers if row["blocks"] < A100.multiprocessors]  # fmt: skip
     return {
         "network": name,
         "batch": batch,
@@ -146,15 +164,10 @@ def print_report(found: dict) -> None:
     for row in found["layers"]:
         line = f"{row['layer'][:30]:30} {row['direction']:16} "
         line += f"{row['limit_ms'] * 1e3:8.1f}{row['bound']} "
-        if "estimate_ms" in row:
-            line += f"{row['estimate_ms'] * 1e3:9.1f} {row['blocks']:7} {row['waves']:6.1f} "
-            line += f"{row['chosen']} {row['detail']}"
-        else:
-            line += f"{'':25}{', '.join(row['accepting'])}"
-        print(line)
-    sums = [sum(row[key] for row in found["layers"] if key in row)
-            for key in ("limit_ms", "estimate_ms")]  # fmt: skip
-    print(f"sum of limits {sums[0]:.2f} ms, of estimates {sums[1]:.2f} ms (of all with one)")
+        line += f"{row['estimate_ms'] * 1e3:9.1f} {row['blocks']:7} {row['waves']:6.1f} "
+        print(f"{line}{row['chosen']} {row['detail']}")
+    sums = [sum(row[key] for row in found["layers"]) for key in ("limit_ms", "estimate_ms")]
+    print(f"sum of limits {sums[0]:.2f} ms, of estimates {sums[1]:.2f} ms")
     shares = ", ".join(f"{name} {share} %" for name, share in found["tensor_core_percent"].items())
     print(f"multiply-adds that tensor_core takes: {shares}")
     print(f"grids of less than one wave: {len(found['small_grids'])}")
@@ -172,5 +185,5 @@ def violations(found: dict) -> list[str]:
         lines += [f"{row['layer']} {row['direction']}: {row['blocks']} blocks leave "
                   f"{100 * (1 - row['waves']):.0f} % of {A100.multiprocessors} multiprocessors idle"
                   for row in found["layers"]
-                  if row.get("waves", 1) < 1]  # fmt: skip
+                  if row["blocks"] < A100.multiprocessors]  # fmt: skip
     return lines

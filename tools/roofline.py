@@ -61,11 +61,14 @@ class Product:
         return sum(math.ceil(rows / tile[0]) for rows in self.parts) * across * slices
 
     def estimate(self, device: Device, dtype: str, tile: tuple[int, int], slices: int,
-                 share: float) -> float:  # fmt: skip
-        """Return the seconds of whole waves of these tiles, or of the memory if that is longer."""
+                 rate: float) -> float:  # fmt: skip
+        """Return the seconds of whole waves of these tiles, or of the memory if that is longer.
+
+        `rate` is what the kernel reaches of operations each second while all blocks are at work.
+        """
         waves = math.ceil(self.blocks(tile, slices) / device.multiprocessors)
         flops = 2 * tile[0] * tile[1] * self.depth / slices  # of one block
-        computing = waves * flops / (device.flops[dtype] / device.multiprocessors * share)
+        computing = waves * flops / (rate / device.multiprocessors)
         partial = 2 * 4 * slices * sum(self.parts) * self.columns if slices > 1 else 0
         memory = (self.elements * SIZES[dtype] + partial) / device.bandwidth
         return max(computing, memory)
@@ -102,6 +105,17 @@ def product_of(operation: str, shapes: list[list[int]], groups: int = 1) -> Prod
         depth = dy[0] * dy[1] * dy[2]
         return Product((w[0] // groups,) * groups, math.prod(w[1:]), depth, elements)
     raise ValueError(operation)
+
+
+def winograd_product(shapes: list[list[int]]) -> Product:
+    """Return the 16 products, side by side, that a convolution by F(2x2,3x3) has for its image.
+
+    shapes: those of the image (or of dy), the filters and the result.
+    """
+    x, y = shapes[0], shapes[-1]
+    tiles = y[0] * math.ceil(y[1] / 2) * math.ceil(y[2] / 2)
+    elements = sum(math.prod(shape) for shape in shapes)
+    return Product((tiles,) * 16, y[3], x[3], elements)
 
 
 def tile_of(detail: str) -> tuple[tuple[int, int], int]:

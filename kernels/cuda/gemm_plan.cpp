@@ -27,9 +27,11 @@ constexpr int64_t kMultiprocessors = 108;  // an A100's
 constexpr double kBytesPerCycle = 1000, kLaunchCycles = 4000;
 constexpr double kBlockBytesPerCycle = 64, kLatencyCycles = 1500;  // of one block
 constexpr double kDepthOfEnds = 24;  // a block's start and end, as steps of depth
-// A grid that leaves multiprocessors idle must promise to be so much quicker than one that does
-// not: alone on its multiprocessor a block waits for memory with nobody to take its place.
-constexpr double kIdlePenalty = 1.15;
+// Alone on its multiprocessor a block waits for memory with nobody to take its place, which the
+// estimate knows nothing of. So a grid that leaves multiprocessors idle must promise to be so much
+// quicker than one that does not, and is never taken where filling them takes this long: launches
+// and second passes, which may be most of a small product, are no excuse there.
+constexpr double kIdlePenalty = 1.25, kLongCycles = 30000;
 constexpr int64_t kMaxSlices = 256, kLeastSliceDepth = 32;
 constexpr int64_t kMaxSliceDepth = int64_t{1} << 30;  // kernels count it in 32 bits
 constexpr int64_t kMaxWorkspace = int64_t{256} << 20;
@@ -82,8 +84,18 @@ double cycles(const GemmSize& size, const TileFacts& tile, const GemmPlan& plan)
     sum +=
         static_cast<double>(plan.slices) * 4 * static_cast<double>(size.outputs) / kBytesPerCycle +
         (plan.last_adds ? last_block_cycles(size, plan) : pass_cycles(size, plan));
-  return plan.blocks * plan.slices < kMultiprocessors ? sum * kIdlePenalty : sum;
+  return sum;
 }
+
+/// A plan with the cycles that it is estimated to take.
+struct Estimated {
+  GemmPlan plan;
+  double cycles = std::numeric_limits<double>::infinity();
+
+  void take_if_less(const GemmPlan& other, double estimate) {
+    if (estimate < cycles) plan = other, cycles = estimate;
+  }
+};
 
 }  // namespace
 
@@ -97,8 +109,7 @@ std::string GemmPlan::to_string() const {
 }
 
 GemmPlan plan_gemm(const GemmSize& size, const GemmChoice& choice) {
-  GemmPlan best;
-  double least = std::numeric_limits<double>::infinity();
+  Estimated full, idle;  // the best that fill the multiprocessors, and that leave some idle
   const TileFacts* wanted = wanted_tile(choice);
   for (const TileFacts& facts : kTiles) {
     if (!offers(choice, facts.tile) || (wanted && wanted != &facts)) continue;
@@ -121,11 +132,13 @@ GemmPlan plan_gemm(const GemmSize& size, const GemmChoice& choice) {
       plan.last_adds = plan.slices > 1 && choice.last_may_add && facts.tile != GemmTile::kLarge &&
                        plan.blocks <= cuda::kMostSharedTiles &&
                        last_block_cycles(size, plan) <= pass_cycles(size, plan);
-      const double estimate = cycles(size, facts, plan);
-      if (estimate < least) least = estimate, best = plan;
+      const bool fills = plan.blocks * plan.slices >= kMultiprocessors;
+      (fills ? full : idle).take_if_less(plan, cycles(size, facts, plan));
     }
   }
-  return best;
+  if (full.plan.blocks == 0) return idle.plan;
+  return full.cycles < kLongCycles && idle.cycles * kIdlePenalty < full.cycles ? idle.plan
+                                                                               : full.plan;
 }
 
 }  // namespace striate::kernels
