@@ -108,7 +108,7 @@ Rows rows_of(const Problem& problem) {
   Rows rows(problem.inputs[0].shape);
   cub::DoubleBuffer<uint32_t> keys;
   cub::DoubleBuffer<int> places;
-  const int* none = nullptr;
+  int* none = nullptr;  // of the type that sort_places gives: others would be kernels of their own
   check_launch(cub::DeviceSegmentedRadixSort::SortPairs(
                    nullptr, rows.scratch, keys, places, static_cast<int>(rows.elements()),
                    static_cast<int>(rows.rows), none, none, 0, 32),
