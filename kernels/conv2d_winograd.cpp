@@ -54,6 +54,10 @@ std::string declines(const Problem& problem, const Method& method) {
   if (problem.exact && !method.exact)
     return "its rounding error is twice that of direct sums, and exact sums are wanted";
   if (!kernels_for(s)) return "needs AVX2 with fused multiply-add, or AVX-512";
+  if (problem.gate && problem.operation != "conv2d_backward_input")
+    return "applies an activation's gradient to gradients of the input only";
+  if (problem.gate && problem.gate.activation != Activation::kRelu)
+    return "applies relu's gradient only";
   return "";
 }
 
@@ -145,14 +149,19 @@ Prepared prepare(const Problem& problem, const Method& method) {
       prepared.inputs[3] = images(table);
       prepared.in_place.push_back({0, 3, false});
     }
-    prepared.kernel = make_kernel([plan, kernels, finish, bias, residual](const Arguments& a) {
-      Finish now = finish;
-      if (bias) now.bias = static_cast<const float*>(a.inputs[2]);
-      if (residual) now.residual = static_cast<const float*>(a.inputs[3]);
-      kernels.forward(plan, static_cast<const float*>(a.inputs[0]),
-                      static_cast<const float*>(a.inputs[1]), now,
-                      static_cast<float*>(a.outputs[0]), static_cast<float*>(a.workspace));
-    });
+    const Gate gate = problem.gate;
+    if (gate) prepared.inputs[static_cast<size_t>(gate.input)] = images(table);
+    prepared.kernel =
+        make_kernel([plan, kernels, finish, bias, residual, gate](const Arguments& a) {
+          Finish now = finish;
+          if (gate)
+            now.gated = static_cast<const float*>(a.inputs[static_cast<size_t>(gate.input)]);
+          if (bias) now.bias = static_cast<const float*>(a.inputs[2]);
+          if (residual) now.residual = static_cast<const float*>(a.inputs[3]);
+          kernels.forward(plan, static_cast<const float*>(a.inputs[0]),
+                          static_cast<const float*>(a.inputs[1]), now,
+                          static_cast<float*>(a.outputs[0]), static_cast<float*>(a.workspace));
+        });
   }
   prepared.workspace = static_cast<size_t>(plan.workspace);
   return prepared;
@@ -202,6 +211,7 @@ void add(const char* operation, const Method& method) {
   entry.declines = [method](const Problem& p) { return declines(p, method); };
   entry.prepare = [method](const Problem& p) { return prepare(p, method); };
   entry.efficiency = [method](const Problem& p) { return efficiency(p, method); };
+  entry.gates = true;
   Register(std::move(entry));
 }
 

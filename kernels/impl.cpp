@@ -5,6 +5,7 @@
 #include <striate/kernels/impl.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -249,10 +250,31 @@ std::string refusal(const Entry& entry, const Problem& problem) {
   return entry.declines(problem);
 }
 
-bool is_served(const Problem& problem) {
+namespace {
+
+/// Return the least estimate of the entries that accept, but for the reference; infinite: none does.
+double least_estimate(const Problem& problem) {
+  double least = std::numeric_limits<double>::infinity();
   for (const Entry* entry : entries(problem.operation, problem.device.type))
-    if (entry->name != "reference" && refusal(*entry, problem).empty()) return true;
-  return false;
+    if (entry->name != "reference" && refusal(*entry, problem).empty())
+      least = std::min(least, roofline_seconds(problem) / entry->efficiency(problem));
+  return least;
+}
+
+}  // namespace
+
+bool is_served(const Problem& problem) {
+  const double seconds = least_estimate(problem);
+  if (!problem.gate) return std::isfinite(seconds);
+  Problem apart = problem, pass;
+  apart.gate = {};
+  apart.inputs.resize(static_cast<size_t>(problem.gate.input));
+  apart.optional.resize(std::min(apart.optional.size(), apart.inputs.size()));
+  pass.operation = "relu_backward";
+  pass.device = problem.device;
+  pass.outputs = {problem.outputs[0]};
+  pass.inputs = {pass.outputs[0], pass.outputs[0]};
+  return std::isfinite(seconds) && seconds <= least_estimate(apart) + roofline_seconds(pass);
 }
 
 Choice choose(const Problem& problem) {

@@ -173,7 +173,8 @@ struct Choice {
 };
 /// Return why an entry declines a problem, its gate included; empty: it accepts.
 std::string refusal(const Entry& entry, const Problem& problem);
-/// True when an entry other than `reference` accepts.
+/// True when an entry other than `reference` accepts; with a gate, when by the estimates it takes no
+/// longer than the quickest entry without it and a pass of its own.
 bool is_served(const Problem& problem);
 /// Choose and prepare. A forced entry that declines throws KernelError with its reason; a preferred
 /// one that declines or is absent gives way to the usual choice.

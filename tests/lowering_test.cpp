@@ -4,6 +4,7 @@
 #include <striate/kernels/batch_norm.h>
 #include <striate/kernels/conv2d.h>
 #include <striate/kernels/dropout.h>
+#include <striate/kernels/instruction_set.h>
 #include <striate/kernels/loss.h>
 #include <striate/kernels/pool2d.h>
 #include <striate/kernels/reduce.h>
@@ -155,6 +156,31 @@ TEST(Fusion, MergesActivationsAndResiduals) {
   const Norm norm;
   EXPECT_EQ(fused_names(x, type, relu(apply("add", {x, norm(conv(x))})), true),
             (Names{"conv2d", "batch_norm_training"}));
+}
+
+// Where Winograd's method is the quickest; others do no relu on the CPU, and keep a pass of its own.
+TEST(Fusion, WinogradsMethodDoesTheGradientOfReluToo) {
+  const bool has_winograd = kernels::instruction_set() >= kernels::InstructionSet::kAvx2;
+  const Type type = {Shape{2, 16, 16, 32}, DType::kF32};
+  Tensor images(type.shape, DType::kF32);
+  for (int64_t i = 0; i < images.elements(); ++i)
+    images.data_as<float>()[i] = static_cast<float>((i * 7919 % 23) - 11) / 16;
+  for (const int64_t window : {3, 5}) {
+    const Value x = input_value(type);
+    const Value w = variable_value(variable("w", {32, window, window, 32}));
+    Conv2dOptions same;
+    same.padding = "same";
+    const Value score =
+        apply("reduce_sum", {apply("conv2d", {apply("relu", {x}), w}, same)}, ReduceOptions{});
+    const Value dx = gradient(score, {x})[0];
+    const Names names = fused_names(x, type, dx, true);
+    const bool is_fused = has_winograd && window == 3;
+    EXPECT_EQ(std::count(names.begin(), names.end(), "relu_backward"), is_fused ? 0 : 1) << window;
+    Program program({x}, {type}, {dx}, {}, {});
+    const Tensor got = program.run({images})[0];
+    for (int64_t i = 0; i < images.elements(); ++i)
+      ASSERT_TRUE(images.data_as<float>()[i] > 0 || got.data_as<float>()[i] == 0) << i;
+  }
 }
 
 TEST(Fusion, MaxPoolingDoesTheGradientOfReluToo) {

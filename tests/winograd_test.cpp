@@ -46,8 +46,15 @@ std::vector<Case> backward_cases(const Sizes& s) {
   const Shape y = forward.outputs[0].shape;
   std::vector<Output> gradients = {w};
   if (s.bias) gradients.push_back(Shape{s.k});
-  return {Case::of("conv2d_backward_input", options, {y, w, Input::like(x)}, {x}),
-          Case::of("conv2d_backward_weight", options, {x, y, Input::like(w)}, gradients)};
+  std::vector<Case> cases = {
+      Case::of("conv2d_backward_input", options, {y, w, Input::like(x)}, {x}),
+      Case::of("conv2d_backward_weight", options, {x, y, Input::like(w)}, gradients)};
+  if (s.activation == Activation::kRelu) {  // which lies before the convolution, too
+    cases.push_back(cases[0]);
+    cases.back().inputs.push_back({x, Input::Fill::kUniform, -4.0, 8.0});
+    cases.back().gate = {Activation::kRelu, 0, 3};
+  }
+  return cases;
 }
 
 std::vector<Sizes> small_sizes() {

@@ -13,6 +13,7 @@ namespace striate::kernels::simd {
 struct Finish {
   const float* bias = nullptr;      // [K], may be null
   const float* residual = nullptr;  // lies like the output, may be null
+  const float* gated = nullptr;     // relu's y, lies so too: keep a sum where it is above 0
   Activation activation = Activation::kNone;
   float slope = 0;                  // of leaky_relu
   float (*curve)(float) = nullptr;  // of sigmoid and tanh, one number at a time

@@ -36,6 +36,10 @@ struct F32x8 {
   }
   /// The smaller; NaN in a stays NaN.
   static Reg at_most(Reg a, Reg limit) { return _mm256_min_ps(limit, a); }
+  /// Keep the lanes of a where y is above zero; the others become zero.
+  static Reg where_positive(Reg y, Reg a) {
+    return _mm256_and_ps(_mm256_cmp_ps(y, zero(), _CMP_GT_OQ), a);
+  }
   /// The first `count` lanes, zero in the others whatever they hold.
   static Reg first_lanes(Reg a, int64_t count) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -86,6 +90,9 @@ struct F32x16 {
   static Reg multiply_add(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
   static Reg if_negative(Reg a, Reg b) {
     return _mm512_mask_mov_ps(a, _mm512_cmp_ps_mask(a, zero(), _CMP_LT_OQ), b);
+  }
+  static Reg where_positive(Reg y, Reg a) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, zero(), _CMP_GT_OQ), a);
   }
   static Reg at_most(Reg a, Reg limit) {
     return _mm512_mask_mov_ps(a, _mm512_cmp_ps_mask(limit, a, _CMP_LT_OQ), limit);

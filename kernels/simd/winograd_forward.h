@@ -142,9 +142,12 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     }
   }
 
-  /// Multiply channel blocks [begin, end) of a chunk by `columns` blocks of filters for all f.
+  /// Multiply channel blocks [begin, end) of a chunk by `columns` blocks of filters for all f;
+  /// before each f call `meanwhile`.
+  template <class Meanwhile>
   static void multiply(const WinogradPlan& p, const Sizes& s, const float* v, int64_t count,
-                       int64_t begin, int64_t end, const float* u, int64_t columns, float* m) {
+                       int64_t begin, int64_t end, const float* u, int64_t columns, float* m,
+                       Meanwhile meanwhile) {
     Product g;
     g.a_outer = p.chunk * kLanes;
     g.b_outer = kLanes * kLanes;
@@ -155,6 +158,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     g.outer = end - begin;
     g.accumulate = begin > 0;
     for (int f = 0; f < kCount; ++f) {
+      meanwhile(f);
       g.a = v + f * s.v_apart + begin * p.chunk * kLanes;
       g.b = u + f * s.weight_apart;
       g.c = m + f * s.m_apart;
@@ -162,14 +166,36 @@ struct WinogradForward : WinogradTiles<V, Transform> {
     }
   }
 
+  /// Return where the outputs of a tile begin in one block of channels.
+  static int64_t start_of(const WinogradPlan& p, const Sizes& s, const Place& place,
+                          int64_t block) {
+    return (((place.n * s.out_blocks + block) * p.out_h + place.row * kOut) * p.out_w +
+            place.column * kOut) *
+           kLanes;
+  }
+
+  /// Fetch a share of what gates the outputs of a chunk: it comes from memory tile by tile, so it
+  /// must be asked for while there is something to multiply.
+  static void prefetch(const WinogradPlan& p, const Sizes& s, int64_t first, int64_t count,
+                       int64_t block, const float* gated) {
+    Place place(s.grid, first);
+    for (int64_t i = 0; i < count; ++i, place.next(s.grid)) {
+      const int64_t rows = std::min<int64_t>(kOut, p.out_h - place.row * kOut);
+      const float* from = gated + start_of(p, s, place, block);
+      for (int64_t j = 0; j < rows; ++j, from += p.out_w * kLanes)
+        for (int64_t k = 0; k < kOut * kLanes; k += kLine) V::prefetch(from + k);
+    }
+  }
+
   /// Turn the products of a chunk and one block of filters into outputs.
-  template <End kEnd>
+  template <End kEnd, bool kGated = false>
   static void outputs(const WinogradPlan& p, const Sizes& s, int64_t first, int64_t count,
                       const float* m, int64_t block, const float* bias, const Finish& f, float* y) {
-    const int64_t row = p.out_w * kLanes, plane = p.out_h * row;
+    const int64_t row = p.out_w * kLanes;
     const int64_t used = std::min<int64_t>(kLanes, p.out_c - block * kLanes);
     const Reg b = V::load(bias + block * kLanes);
     const auto store = [&](Reg v, int64_t at) {
+      if constexpr (kGated) return V::store(y + at, V::where_positive(V::load(f.gated + at), v));
       finish<V, kEnd>(V::add(v, b), f, f.residual ? f.residual + at : nullptr, y + at, used);
     };
     Place place(s.grid, first);
@@ -184,9 +210,8 @@ struct WinogradForward : WinogradTiles<V, Transform> {
 #pragma GCC unroll 4
         for (int j = 0; j < kOut; ++j) t[j][column] = u[j];
       }
-      const int64_t h = place.row * kOut, w = place.column * kOut;
-      const int64_t rows = p.out_h - h, columns = p.out_w - w;
-      const int64_t at = (place.n * s.out_blocks + block) * plane + h * row + w * kLanes;
+      const int64_t rows = p.out_h - place.row * kOut, columns = p.out_w - place.column * kOut;
+      const int64_t at = start_of(p, s, place, block);
       const bool full = rows >= kOut && columns >= kOut;
 #pragma GCC unroll 4
       for (int j = 0; j < kOut; ++j) {
@@ -202,6 +227,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
   /// The same with what `f` asks for.
   static void outputs(const WinogradPlan& p, const Sizes& s, int64_t first, int64_t count,
                       const float* m, int64_t block, const float* bias, const Finish& f, float* y) {
+    if (f.gated) return outputs<End::kPlain, true>(p, s, first, count, m, block, bias, f, y);
     switch (end_of<V>(f, p.out_c - block * kLanes)) {
       case End::kPlain:
         return outputs<End::kPlain>(p, s, first, count, m, block, bias, f, y);
@@ -232,6 +258,16 @@ struct WinogradForward : WinogradTiles<V, Transform> {
                 bias, f, y);
     };
 
+    // The share of the chunk's tiles that the products of f leave time for.
+    const auto fetch = [&](int64_t i, int64_t group) {
+      return [&, i, group](int64_t f_now) {
+        if (!f.gated) return;
+        const int64_t from = tiles_of(i) * f_now / kCount, to = tiles_of(i) * (f_now + 1) / kCount;
+        for (int64_t j = 0; from < to && j < columns_of(group); ++j)
+          prefetch(p, s, i * p.chunk + from, to - from, group * kColumns + j, f.gated);
+      };
+    };
+
     if (p.by_filters) {
       float* own = shared + s.batch * s.v;
       for (int64_t first = 0; first < s.chunks; first += s.batch) {
@@ -251,7 +287,8 @@ struct WinogradForward : WinogradTiles<V, Transform> {
                 weights(p, s, w, group * kColumns + j, begin, end, u + j * s.weight_block);
             for (int64_t i = 0; i < count; ++i) {
               multiply(p, s, shared + i * s.v, tiles_of(first + i), begin, end,
-                       p.packed ? w + group * kColumns * s.weight_block : u, columns_of(group), m);
+                       p.packed ? w + group * kColumns * s.weight_block : u, columns_of(group), m,
+                       fetch(first + i, group));
               if (end == s.in_blocks) store(first + i, group, m);
             }
           }
@@ -268,7 +305,7 @@ struct WinogradForward : WinogradTiles<V, Transform> {
       Tiles::inputs(image, s.grid, p.top, p.left, i * p.chunk, tiles_of(i), p.chunk, v);
       for (int64_t group = 0; group < groups; ++group) {
         multiply(p, s, v, tiles_of(i), 0, s.in_blocks, u + group * kColumns * s.weight_block,
-                 columns_of(group), m);
+                 columns_of(group), m, fetch(i, group));
         store(i, group, m);
       }
     });

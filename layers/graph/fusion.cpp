@@ -238,10 +238,7 @@ class Fusion {
   }
 
   /// dx = v * activation'(y): where v has no other use its kernel can multiply before it stores. A
-  /// reshape between them moves behind. No kernel of the CPU does: with relu's gradient in its last
-  /// transform, Winograd's gradient to the input took longer than with a pass of its own (one core,
-  /// ms, together and apart: AVX-512 7.84, 7.72 at 64x28x28 64>32 and 9.14, 8.93 at 32x32x32 64>64;
-  /// AVX2 10.50, 9.99 and 12.32, 11.58), since y comes from memory tile by tile, not in a stream.
+  /// reshape between them moves behind.
   void merge_gate(const Node& node) {
     static const std::map<std::string, Activation> kGradients = {
         {"relu_backward", Activation::kRelu},
