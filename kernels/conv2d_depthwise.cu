@@ -40,7 +40,10 @@ __global__ void __launch_bounds__(kDepthwiseThreads, 3)
     const int n = row / p.P, h0 = row % p.P * stride - p.top, w0 = q * stride - p.left;
     const T* image = p.x + int64_t{n} * p.H * p.W * p.C + c;
     float sum[kOutputs][kChannels] = {};
-#pragma unroll
+    // Of float32, what large windows with strides see of a row takes all registers: two rows spill.
+    constexpr int kRows = window * stride < 10 || sizeof(T) < 4 ? window : 1;
+    // Offsets in a row are 32-bit numbers: `goes_by_fours` limits the channels to 2^23.
+#pragma unroll(kRows)
     for (int r = 0; r < window; ++r) {
       if (static_cast<unsigned>(h0 + r) >= static_cast<unsigned>(p.H)) continue;
       const T* pixels = image + (int64_t{h0 + r} * p.W + w0) * p.C;
@@ -52,7 +55,7 @@ __global__ void __launch_bounds__(kDepthwiseThreads, 3)
 #pragma unroll
       for (int u = 0; u < (kOutputs - 1) * stride + window; ++u) {
         if (static_cast<unsigned>(w0 + u) >= static_cast<unsigned>(p.W)) continue;
-        const auto v = fetch<T, kChannels>(pixels + int64_t{u} * p.C, true);
+        const auto v = fetch<T, kChannels>(pixels + u * p.C, true);
 #pragma unroll
         for (int i = 0; i < kOutputs; ++i) {
           const int s = u - i * stride;

@@ -91,6 +91,11 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   *reinterpret_cast<Elements<T, kWidth>*>(p.db + filter + row) = db;
 }
 
+/// Elements of a filter's row in a slice: those of the filter and whole sectors with the bias.
+int64_t pitch_of(const Conv2dShape& s, bool has_bias) {
+  return s.R * s.S * (s.C / s.groups) + (has_bias ? 8 : 0);
+}
+
 template <class T>
 void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Arguments& a) {
   BackwardWeight<T> p = {};
@@ -108,7 +113,7 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlans& plans, const Argu
   p.row_tiles = static_cast<int>(plan.row_tiles);
   p.slice_depth = static_cast<int>(plan.slice_depth);
   const bool sliced = plan.workspace > 0;
-  p.pitch = columns + (sliced && has_bias ? 4 : 0);
+  p.pitch = sliced ? pitch_of(s, has_bias) : columns;
   p.stored_columns = static_cast<int>(columns + (sliced && has_bias ? (vectors ? 4 : 1) : 0));
   set_slices(p.to, plan, s.K * p.pitch, a.workspace);
   with_tile<T, 16>(plan.tile, vectors, [&](auto tile, auto by_fours) {
@@ -132,7 +137,7 @@ Prepared prepare(const Problem& problem) {
   const int64_t columns = s.R * s.S * (s.C / s.groups) + (has_bias ? 4 : 0);
   GemmSize size;
   size.rows = s.K / s.groups, size.columns = columns, size.depth = s.N * s.P * s.Q;
-  size.batch = s.groups, size.outputs = s.K * columns;
+  size.batch = s.groups, size.outputs = s.K * pitch_of(s, has_bias);
   const DType dtype = problem.inputs[0].dtype;
   const bool fours = s.C / s.groups % 4 == 0 && s.K / s.groups % 4 == 0;
   const GemmPlans plans(size, dtype, fours, {.vector_depth = 16});

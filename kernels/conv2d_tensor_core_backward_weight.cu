@@ -25,8 +25,8 @@ struct TensorBackwardWeight {
   Gather gather;
   Digits digits;  // of the positions
   Positions window;
-  int3 taps;  // tap rows, tap columns, channels of a group
-  int64_t positions, filters;
+  int3 taps;                          // tap rows, tap columns, channels of a group
+  int64_t positions, filters, pitch;  // pitch: of a filter's row in a slice
   int column_tiles, row_tiles, columns, group_filters, slice_depth;
 };
 
@@ -40,9 +40,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
   const int group = tile / p.row_tiles, first = tile % p.row_tiles * Tile::kRows;
   const int filter = group * p.group_filters + first;  // the tile's first
   const int filters = p.group_filters - first;
-  place_rows<Tile>(offsets, [&](int row) {
-    return row < filters ? int64_t{filter + row} * p.columns + column : -1;
-  });
+  place_rows<Tile>(offsets,
+                   [&](int row) { return row < filters ? (filter + row) * p.pitch + column : -1; });
 
   const int64_t begin = int64_t{blockIdx.y} * p.slice_depth;
   const int depth = static_cast<int>(min(int64_t{p.slice_depth}, p.positions - begin));
@@ -62,6 +61,11 @@ int64_t columns_of(const Conv2dShape& s, bool has_bias) {
   return s.R * s.S * (s.C / s.groups) + (has_bias ? 8 : 0);
 }
 
+/// The same with the bias's chunk filled up, so that rows begin as sectors do in 16 bits too.
+int64_t pitch_of(const Conv2dShape& s, bool has_bias) {
+  return columns_of(s, has_bias) + (has_bias ? 8 : 0);
+}
+
 template <class T>
 void run(const Conv2dShape& s, bool has_bias, const GemmPlan& plan, const Arguments& a) {
   TensorBackwardWeight<T> p = {};
@@ -72,10 +76,11 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlan& plan, const Argume
   p.positions = s.N * s.P * s.Q, p.filters = s.K;
   p.group_filters = static_cast<int>(s.K / s.groups);
   p.columns = static_cast<int>(columns_of(s, has_bias));
+  p.pitch = pitch_of(s, has_bias);
   p.column_tiles = static_cast<int>(plan.column_tiles);
   p.row_tiles = static_cast<int>(plan.row_tiles);
   p.slice_depth = static_cast<int>(plan.slice_depth);
-  p.to.slice_pitch = s.K * p.columns;
+  p.to.slice_pitch = s.K * p.pitch;
   if (plan.workspace > 0) p.to.slices = static_cast<float*>(a.workspace);
   const auto start = [&]<class Tile>(Tile) {
     p.digits = {DepthOutside<Tile, Tile::kColumns>::kPass, static_cast<int>(s.P),
@@ -86,7 +91,7 @@ void run(const Conv2dShape& s, bool has_bias, const GemmPlan& plan, const Argume
   plan.tile == GemmTile::kTensorLarge ? start(LargeTensorTile<T>()) : start(SmallTensorTile<T>());
   if (plan.workspace > 0)
     sum_weight_slices<T>("conv2d_backward_weight tensor_core, sum of slices",
-                         {p.to.slices, plan.slices, s.K, columns_of(s, false), p.columns, p.to.y,
+                         {p.to.slices, plan.slices, s.K, columns_of(s, false), p.pitch, p.to.y,
                           has_bias ? static_cast<T*>(a.outputs[1]) : nullptr},
                          a.stream);
 }
@@ -98,7 +103,7 @@ Prepared prepare(const Problem& problem) {
   GemmSize size;
   size.rows = s.K / s.groups, size.columns = columns_of(s, has_bias);
   size.depth = s.N * s.P * s.Q, size.batch = s.groups;
-  size.outputs = s.K * columns_of(s, has_bias);
+  size.outputs = s.K * pitch_of(s, has_bias);
   const GemmPlan plan = plan_tensors(size, has_bias);
   return prepared_with_other(
       problem, "implicit_gemm",

@@ -90,7 +90,7 @@ struct Share {
 
 /// sums[block] = loss of the block's rows. A share is the work of one block.
 template <class T, bool sparse, int kPerRow>
-__global__ void __launch_bounds__(kLargeBlock)
+__global__ void __launch_bounds__(kPerRow > kWarp ? kPerRow : kLargeBlock)
     categorical_kernel(const T* scores, const void* targets, DType target_type, LossNumbers numbers,
                        T* gradient, float* sums, int64_t rows, int64_t C, Share share) {
   __shared__ float space[kLargeBlock / kWarp];

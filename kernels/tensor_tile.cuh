@@ -291,8 +291,26 @@ struct TensorDestination : Destination<T> {
   }
 };
 
+/// Finish some sums side by side, those of an output's places from `at` on, and store them.
+template <class T, int width>
+__device__ void finish_and_store(const float (&sums)[width], const TensorDestination<T>& to,
+                                 const T* bias, int64_t at) {
+  const auto add = fetch<T, width>(bias, bias);
+  const auto residual = fetch<T, width>(to.residual + at, to.residual);
+  const auto gated = fetch<T, width>(to.gated + at, to.gated);
+  Elements<T, width> y;
+#pragma unroll
+  for (int e = 0; e < width; ++e) {
+    const float v = sums[e] + to_float(add.at[e]) + to_float(residual.at[e]);
+    y.at[e] =
+        from_float<T>(to.gated ? to.any_gate(v, to_float(gated.at[e])) : to.any_activation(v));
+  }
+  *reinterpret_cast<Elements<T, width>*>(to.y + at) = y;
+}
+
 /// Store a block's sums, 64 rows at a time through shared memory, so that global memory sees
-/// 16 bytes from each thread. Parameters as of `store`; columns are multiples of 8.
+/// 16 bytes from each thread, and whole sectors from its neighbours and it. Parameters as of
+/// `store`; columns are multiples of 8.
 template <class T, class Tile>
 __device__ void store_tensors(const TensorSums<Tile>& sums, const TensorDestination<T>& to,
                               const T* bias, int slice, const int64_t* offsets, int columns,
@@ -319,29 +337,29 @@ __device__ void store_tensors(const TensorSums<Tile>& sums, const TensorDestinat
 #pragma unroll 1
     for (int i = threadIdx.x; i < Tile::kPassRows * kChunks; i += Tile::kThreads) {
       const int64_t offset = offsets[first + i / kChunks];
-      const int column = i % kChunks * 8;
+      // Of float32, four of the row's first half and four of its second one.
+      const bool halves = sizeof(T) == 4 || partial;
+      const int column = i % kChunks * (halves ? 4 : 8);
+      const int step = halves ? Tile::kColumns / 2 : 4;
       if (offset < 0 || column >= columns) continue;
       const float* from = shared + i / kChunks * Tile::kPassPitch + column;
       const float4 low = *reinterpret_cast<const float4*>(from);
-      const float4 high = *reinterpret_cast<const float4*>(from + 4);
+      const float4 high = *reinterpret_cast<const float4*>(from + step);
+      const bool has_high = column + step < columns;
       const int64_t at = offset + column;
       if (partial) {
         *reinterpret_cast<float4*>(partial + at) = low;
-        *reinterpret_cast<float4*>(partial + at + 4) = high;
-        continue;
+        if (has_high) *reinterpret_cast<float4*>(partial + at + step) = high;
+      } else if constexpr (sizeof(T) == 4) {
+        const T* add = bias ? bias + column : nullptr;
+        finish_and_store<T>({low.x, low.y, low.z, low.w}, to, add, at);
+        if (has_high)
+          finish_and_store<T>({high.x, high.y, high.z, high.w}, to, add ? add + step : add,
+                              at + step);
+      } else {
+        finish_and_store<T>({low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}, to,
+                            bias ? bias + column : nullptr, at);
       }
-      const auto add = fetch<T, 8>(bias + column, bias);
-      const auto residual = fetch<T, 8>(to.residual + at, to.residual);
-      const auto gated = fetch<T, 8>(to.gated + at, to.gated);
-      Elements<T, 8> y;
-#pragma unroll
-      for (int e = 0; e < 8; ++e) {
-        const float v = (e < 4 ? (&low.x)[e] : (&high.x)[e - 4]) + to_float(add.at[e]) +
-                        to_float(residual.at[e]);
-        y.at[e] =
-            from_float<T>(to.gated ? to.any_gate(v, to_float(gated.at[e])) : to.any_activation(v));
-      }
-      *reinterpret_cast<Elements<T, 8>*>(to.y + at) = y;
     }
     __syncthreads();
   }

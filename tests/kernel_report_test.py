@@ -246,7 +246,7 @@ TILE = "conv2d_implicit_gemm{}_kernel<float, Tile<128, {}>, {}>"
 def test_the_share_of_multiply_adds_is_gated(row, name, least):
     good = copy.deepcopy(row)
     good.update(kernel=name, ffma_percent=least, loop_global_loads={"128": 2},
-                global_stores={"128": 8})  # fmt: skip
+                loop_shared_stores={"128": 2}, global_stores={"128": 8})  # fmt: skip
     assert kernel_rules.broken_gates(good) == []
     (line,) = kernel_rules.broken_gates({**good, "ffma_percent": least - 0.1})
     assert f"at least {least} %" in line
@@ -260,6 +260,21 @@ def test_vector_kernels_access_16_bytes(row):
     for change in ({"loop_global_loads": {"128": 2, "32": 1}}, {"global_stores": {"32": 8}}):
         (line,) = kernel_rules.broken_gates({**good, **change})
         assert "only 128 wanted" in line
+
+
+@pytest.mark.parametrize(
+    "name",
+    [TILE.format("_backward_weight", "64, 8, 4, 16", "true"),
+     "matmul_tiled_kernel<float, Tile<128, 64, 8, 4, 8>, true, true, false>"],
+)  # fmt: skip
+def test_operands_across_the_depth_are_stored_by_16_bytes(row, name):
+    good = {**row, "kernel": name, "ffma_percent": 90, "loop_global_loads": {"128": 2},
+            "loop_shared_stores": {"128": 2}, "global_stores": {"128": 8}}  # fmt: skip
+    assert kernel_rules.broken_gates(good) == []
+    (line,) = kernel_rules.broken_gates({**good, "loop_shared_stores": {"128": 1, "32": 4}})
+    assert "only 128 wanted" in line
+    other = {**good, "kernel": TILE.format("", "64, 8, 4, 8", "true")}
+    assert kernel_rules.broken_gates({**other, "loop_shared_stores": {"32": 8}}) == []
 
 
 def test_tensor_cores_are_fed(row):
@@ -283,6 +298,25 @@ def test_tensor_cores_are_fed(row):
         assert said in line
 
 
+def test_the_size_of_the_plug_in(tmp_path):
+    file = tmp_path / "plug_in.so"
+    with open(file, "wb") as stream:
+        stream.truncate(60_000_001)
+    (line,) = kernel_rules.too_large(file, 1)
+    assert "60.0 MB for 1 architecture(s), at most 60 MB" in line
+    assert kernel_rules.too_large(file, 2) == []
+    with open(file, "wb") as stream:
+        stream.truncate(60_000_000)
+    assert kernel_rules.too_large(file, 1) == []
+
+
+def test_the_architectures_of_a_build_are_counted(tmp_path):
+    command = "nvcc -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -c a.cu"
+    entries = [{"file": "a.cu", "command": command}, {"file": "a.cpp", "command": "g++ a.cpp"}]
+    (tmp_path / "compile_commands.json").write_text(json.dumps(entries))
+    assert cubins.architectures(tmp_path) == 2
+
+
 def test_dynamic_shared_memory_of_tensor_tiles():
     # Three steps of 16 KiB each, or four of 8, and the rows' places in the output.
     large = "conv2d_tensor_core_kernel<bf16, TensorTile<128, 128, 64, 32, 3, 2>, true>"
@@ -290,6 +324,14 @@ def test_dynamic_shared_memory_of_tensor_tiles():
     small = "matmul_tensor_core_kernel<f16, TensorTile<64, 64, 32, 32, 4, 2>, true, false>"
     assert kernel_rules.dynamic_shared(small) == 4 * 8192 + 512
     assert kernel_rules.dynamic_shared("unary_kernel<float, 4>") == 0
+
+
+def test_an_excuse_is_for_one_kernel(row, monkeypatch):
+    monkeypatch.setattr(kernel_rules, "MAY_SPILL", {"flip<float>": "a reason"})
+    spilling = {**row, "kernel": "flip<float>", "stack": 8}
+    assert kernel_rules.broken_gates(spilling) == []
+    (line,) = kernel_rules.broken_gates({**spilling, "kernel": "flip<float>_twice"})
+    assert "use no local memory" in line
 
 
 def test_at_most_three_kernels_are_excused_and_each_with_a_reason():

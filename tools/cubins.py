@@ -78,6 +78,11 @@ def compile_commands(build: Path) -> dict[str, list[str]]:
             for entry in entries if entry["file"].endswith(".cu")}  # fmt: skip
 
 
+def architectures(build: Path) -> int:
+    """Return for how many architectures the plug-in is compiled."""
+    return max(words.count("-gencode") for words in compile_commands(build).values())
+
+
 def cubin(command: list[str], arch: str, folder: Path, source: str) -> tuple[Path, bool]:
     """Compile for an architecture where that is not done yet; return the file, and whether."""
     number = arch.removeprefix("sm_")

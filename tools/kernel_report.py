@@ -103,7 +103,8 @@ def main() -> int:
     start = time.monotonic()
     if options.network:
         return report_network(options)
-    rows = collect(options.build.resolve(), archs)
+    build = options.build.resolve()
+    rows = collect(build, archs)
     ours = [row for row in rows if row["ours"]]
     compiler = cubins.compiler_release()
     if not options.quiet:
@@ -112,6 +113,8 @@ def main() -> int:
         kernel_rules.write_record(ours, compiler)
     record = kernel_rules.read_record()
     violated = kernel_rules.violations(ours, compiler, record)
+    plug_in = build / "lib" / "libstriate_cuda.so"
+    violated += kernel_rules.too_large(plug_in, cubins.architectures(build))
     if options.json:
         top = {"compiler": compiler, "record": record["compiler"], "architectures": archs}
         top.update(kernels=rows, violations=violated)
@@ -125,7 +128,8 @@ def main() -> int:
     count = {arch: sum(row["arch"] == arch for row in ours) for arch in archs}
     said = ", ".join(f"{number} for {arch}" for arch, number in count.items())
     guests = len(rows) - len(ours)
-    print(f"kernels of ours: {said}; of CUB and Thrust: {guests}; {len(violated)} violations; "
+    print(f"kernels of ours: {said}; of CUB and Thrust: {guests}; plug-in: "
+          f"{plug_in.stat().st_size / 1e6:.1f} MB; {len(violated)} violations; "
           f"{time.monotonic() - start:.1f} s")  # fmt: skip
     return 1 if violated else 0
 

@@ -14,15 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RECORD = Path(__file__).resolve().parents[1] / "tests" / "kernel_record.json"
+MOST_BYTES = 60e6  # of the plug-in, for each architecture that it has code for
 
-# Kernels that may use local memory: {part of the name: reason}; at most three.
-MAY_SPILL: dict[str, str] = {
-    "conv2d_depthwise_kernel<float, 5, 2>": "8 bytes once for a strip of outputs are cheaper than "
-    "one of the three blocks on a multiprocessor, for which it has 80 registers",
-    "conv2d_depthwise_kernel<float, 7, 2>": "the same, by sm_90's assembler only",
-    "categorical_kernel<": "8 bytes by sm_90's assembler only: a block of 1024 threads, which "
-    "makes a step's loss without a second launch, leaves 64 registers each",
-}
+# Kernels that may use local memory: {name: reason}; at most three.
+MAY_SPILL: dict[str, str] = {}
 
 
 def tensor_tile_bytes(rows: int, columns: int, stages: int, element: int) -> int:
@@ -50,6 +45,7 @@ class Family:
     mma_per_ldmatrix: float = 0
     wide_loads: str = ""  # "loop": all global loads of the main loop have 128 bits; "all": every
     wide_stores: bool = False
+    wide_shared_stores: bool = False  # of the main loop: lanes with one number each meet in a bank
 
     def broken(self, row: dict) -> list[str]:
         """Return a line for each gate that a kernel's row does not pass."""
@@ -70,29 +66,41 @@ class Family:
                 lines.append(f"global loads of {loads} bits, only 128 wanted")
         if self.wide_stores and set(row["global_stores"]) != {"128"}:
             lines.append(f"global stores of {row['global_stores']} bits, only 128 wanted")
+        shared = row["loop_shared_stores"]
+        if self.wide_shared_stores and set(shared) != {"128"}:
+            lines.append(f"shared stores of {shared} bits in the main loop, only 128 wanted")
         return lines
 
 
 def product_families() -> list[Family]:
     """Return the families of float32 products on CUDA cores: gates for each tile and variant.
 
-    Tiles of 64x32 serve grids that larger ones would not fill.
+    Tiles of 64x32 serve grids that larger ones would not fill. An operand whose rows lie across the
+    depth is stored as it comes, four numbers at once.
     """
     shares = {(128, 128, "true"): 80, (128, 64, "true"): 70, (128, 64, "false"): 60,
               (64, 32, "true"): 70, (64, 32, "false"): 60}  # fmt: skip
-    return [
-        Family(f"f32 {rows}x{columns}, {'vectors' if vectors == 'true' else 'scalars'}",
-               r"^(conv2d_implicit_gemm(_backward_\w+)?|matmul_tiled)_kernel<float, "
-               rf"Tile<{rows}, {columns},[^>]*>, {vectors}",
-               ffma=ffma, wide_loads="loop" if vectors == "true" else "",
-               wide_stores=vectors == "true")
-        for (rows, columns, vectors), ffma in shares.items()
-    ] + [
-        Family(f"f32 {rows}x{columns}, Winograd",
-               rf"^winograd_products_kernel<Tile<{rows}, {columns},",
-               ffma=ffma, wide_loads="all", wide_stores=True)
-        for (rows, columns, vectors), ffma in shares.items() if vectors == "true"
-    ]  # fmt: skip
+    both_across = (r"^(conv2d_implicit_gemm_backward_weight_kernel<float, {tile}, true"
+                   r"|matmul_tiled_kernel<float, {tile}, true, true, false)>")  # fmt: skip
+    families = []
+    for (rows, columns, vectors), ffma in shares.items():
+        size, tile = f"f32 {rows}x{columns}", rf"Tile<{rows}, {columns},[^>]*>"
+        wide = vectors == "true"
+        if wide:
+            families += [
+                Family(f"{size}, Winograd", rf"^winograd_products_kernel<{tile}", ffma=ffma,
+                       wide_loads="all", wide_stores=True),
+                Family(f"{size}, vectors, operands across the depth",
+                       both_across.format(tile=tile), ffma=ffma, wide_loads="loop",
+                       wide_stores=True, wide_shared_stores=True),
+            ]  # fmt: skip
+        families.append(
+            Family(f"{size}, {'vectors' if wide else 'scalars'}",
+                   r"^(conv2d_implicit_gemm(_backward_\w+)?|matmul_tiled)_kernel<float, "
+                   rf"{tile}, {vectors}",
+                   ffma=ffma, wide_loads="loop" if wide else "", wide_stores=wide)
+        )  # fmt: skip
+    return families
 
 
 def tensor_families() -> list[Family]:
@@ -135,15 +143,23 @@ def dynamic_shared(name: str) -> int:
 def broken_gates(row: dict) -> list[str]:
     """Return what a kernel's code must not have, one line each."""
     lines = []
-    excused = any(part in row["kernel"] for part in MAY_SPILL)
     local = {name: row[name] for name in ("stack", "spill_stores", "spill_loads") if row[name]}
-    if local and not excused:
+    if local and row["kernel"] not in MAY_SPILL:
         said = ", ".join(f"{value} bytes of {name}" for name, value in local.items())
         lines.append(f"{said.replace('_', ' ')}: kernels of ours use no local memory")
     if row["blocks"] == 0:
         lines.append("not one block fits on a multiprocessor")
     family = family_of(row["kernel"])
     return lines + (family.broken(row) if family else [])
+
+
+def too_large(library: Path, archs: int) -> list[str]:
+    """Return a line if the plug-in has more bytes than code for so many architectures may take."""
+    size = library.stat().st_size
+    if size <= MOST_BYTES * archs:
+        return []
+    return [f"{library.name} has {size / 1e6:.1f} MB for {archs} architecture(s), "
+            f"at most {MOST_BYTES / 1e6:.0f} MB for each"]  # fmt: skip
 
 
 # --- the record -----------------------------------------------------------------------------------
