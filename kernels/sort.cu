@@ -8,6 +8,7 @@
 // the large end; the radix sort takes the keys and the elements' places, and is stable. Results are
 // then read from x by their places, so one sort serves all element types. Radix sort: Merrill and
 // Grimshaw 2011, "High Performance and Scalable Radix Sorting".
+#include <striate/kernels/cuda/status.h>
 #include <striate/kernels/loss.h>
 #include <striate/kernels/sort.h>
 
@@ -109,10 +110,13 @@ Rows rows_of(const Problem& problem) {
   cub::DoubleBuffer<uint32_t> keys;
   cub::DoubleBuffer<int> places;
   int* none = nullptr;  // of the type that sort_places gives: others would be kernels of their own
-  check_launch(cub::DeviceSegmentedRadixSort::SortPairs(
-                   nullptr, rows.scratch, keys, places, static_cast<int>(rows.elements()),
-                   static_cast<int>(rows.rows), none, none, 0, 32),
-               "sort", {rows.rows, 1, 1, 256, 0});
+  const cudaError_t status = cub::DeviceSegmentedRadixSort::SortPairs(
+      nullptr, rows.scratch, keys, places, static_cast<int>(rows.elements()),
+      static_cast<int>(rows.rows), none, none, 0, 32);
+  if (status == cudaErrorNoKernelImageForDevice) check_launch(status, "sort", {});
+  // Nothing is launched here. After a fault CUB finds no device; what stays is the fault's name.
+  if (status != cudaSuccess) check(cudaPeekAtLastError(), "work on the GPU failed");
+  check(status, "sorting cannot be prepared");
   return rows;
 }
 

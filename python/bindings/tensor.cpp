@@ -4,6 +4,8 @@
 #include <striate/layers/eager.h>
 
 #include <bit>
+#include <optional>
+#include <vector>
 
 #include "bindings.h"
 
@@ -114,6 +116,31 @@ Number number_of(const Tensor& t) {
   return Number(py::object(to_array(t).attr("item")()));
 }
 
+Tensor copy_of_part(const Tensor& t, const py::object& index) {
+  const py::object part = py::array(to_array(t)).attr("__getitem__")(index);
+  return to_tensor(py::module_::import("numpy").attr("array")(part));
+}
+
+/// Return the row or neighbouring rows that an index stands for, without a copy; nothing: it
+/// stands for something else.
+std::optional<Tensor> rows_at(const Tensor& t, const py::object& index) {
+  const Shape& shape = t.shape();
+  if (shape.rank() == 0) return {};
+  if (PyLong_CheckExact(index.ptr())) {
+    int64_t row = index.cast<int64_t>();
+    row += row < 0 ? shape[0] : 0;
+    if (row < 0 || row >= shape[0]) return {};
+    const std::vector<int64_t> sizes(shape.begin() + 1, shape.end());
+    return t.rows(row, row + 1).reshape(Shape(sizes));
+  }
+  Py_ssize_t first = 0, last = 0, step = 0;
+  if (!PySlice_Check(index.ptr())) return {};
+  if (PySlice_Unpack(index.ptr(), &first, &last, &step) < 0) throw py::error_already_set();
+  const Py_ssize_t count = PySlice_AdjustIndices(shape[0], &first, &last, step);
+  if (step != 1) return {};
+  return t.rows(first, first + count);
+}
+
 }  // namespace
 
 void bind_tensors(py::module_& module) {
@@ -207,10 +234,14 @@ void bind_tensors(py::module_& module) {
       .def(
           "__getitem__",
           [](const Tensor& t, const py::object& index) {
-            const py::object part = py::array(to_array(t)).attr("__getitem__")(index);
-            return to_tensor(py::module_::import("numpy").attr("array")(part));
+            if (t.device().type == DeviceType::kCpu) return copy_of_part(t, index);
+            const std::optional<Tensor> rows = rows_at(t, index);
+            return rows ? *rows : copy_of_part(t, index).to(t.device());
           },
-          py::arg("index"))
+          py::arg("index"),
+          "Return elements on the same device as NumPy's indices choose them: a copy; of a "
+          "device's "
+          "tensor, rows that lie together share its memory.")
       .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); })
       .def("__dlpack__",
            [](const Tensor& t, const py::kwargs&) {

@@ -81,6 +81,12 @@ POSES = {
          "STRIATE_CUDA_GRAPHS=0 and CUDA_LAUNCH_BLOCKING=1 set, it names layer and kernel",
          f"DeviceError .*{STAYS}"],
     ),
+    "a sort after a kernel that failed": (
+        {"EMULATOR_FAIL_LAUNCH": "max_kernel"},
+        "x = st.Tensor(np.ones(2, 'f4')).to('cuda'); says(train, model(), 4); says(st.ops.sort, x)",
+        [f"DeviceError work on the GPU failed: unspecified launch failure, .*{STAYS}",
+         f"DeviceError work on the GPU failed: unspecified launch failure, .*{STAYS}"],
+    ),
     "a kernel that fails, looked for": (
         {"EMULATOR_FAIL_LAUNCH": "max_kernel", "STRIATE_CUDA_GRAPHS": "0",
          "CUDA_LAUNCH_BLOCKING": "1"},
@@ -170,7 +176,22 @@ def test_views_that_are_not_aligned(offset):
     values = np.random.default_rng(3).uniform(-1, 1, 64 + 4).astype(np.float32)
     whole = st.Tensor(values).to("cuda")
     for call in (st.ops.relu, lambda x: st.ops.multiply(x, x), st.ops.softmax):
-        found = call(whole[offset : offset + 64])
+        part = whole[offset : offset + 64]
+        assert part.device == "cuda:0"
+        found = call(part)
+        assert found.device == "cuda:0"
         np.testing.assert_allclose(
             np.asarray(found), np.asarray(call(values[offset : offset + 64])), rtol=1e-5, atol=1e-7
         )
+
+
+def test_parts_stay_on_their_device():
+    values = np.arange(24, dtype="f4").reshape(4, 3, 2)
+    whole = st.Tensor(values).to("cuda")
+    for index in (0, -1, slice(1, 3), slice(2, 2), slice(None, None, 2), (1, 2), (..., 0), [0, 3]):
+        found = whole[index]
+        assert found.device == "cuda:0"
+        np.testing.assert_array_equal(found.numpy(), values[index])
+    assert [float(row[0, 0]) for row in whole] == [0, 6, 12, 18]
+    with pytest.raises(IndexError):
+        whole[4]
