@@ -50,6 +50,7 @@ def train_emulated(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cuda", help='"cuda" or, to compare, "cpu"')
     parser.add_argument("--test-pictures", type=at_least_1, default=1000,
                         help="for the accuracy, up to 10000 (default 1000)")  # fmt: skip
+    parser.add_argument("--least-accuracy", type=float, default=0, help="exit 1 below it")
     parser.add_argument("--json", type=new_file, help="file for the losses and the rest")
 
 

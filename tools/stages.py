@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -195,6 +196,19 @@ def other_capability(number: int) -> Count:
                             f"cuda-{number}.xml", "--gtest_output=xml:", False)  # fmt: skip
 
 
+def train_both_ways() -> None:
+    """Train LeNet on real pictures; graphs and single launches must give the same bytes."""
+    command = [PYTHON, ROOT / "tools" / "train_emulated.py", "--steps", 300]
+    weights = []
+    for graphs in (1, 0):
+        file = REPORTS / f"train-{graphs}.json"
+        with emulated(EMULATOR, "bounds", STRIATE_CUDA_GRAPHS=graphs):
+            run([*command, "--least-accuracy", 0.7, "--json", file], quiet=False)
+        weights.append(json.loads(file.read_text())["weights"])
+    if weights[0] != weights[1]:
+        raise Failed("graphs and single launches made different weights")
+
+
 def cuda(long: bool) -> Count:
     """CUDA kernels, executed and checked by the emulator; --long: other compute capabilities too"""
     fetch_googletest()
@@ -230,6 +244,9 @@ def cuda(long: bool) -> Count:
     with stage("training on device cuda under the emulator"), emulated(EMULATOR, "bounds"):
         count.add(run_reported([PYTHON, "-m", "pytest", "-q", "tests/cuda"], "cuda-python.xml",
                                "--junitxml=", long))  # fmt: skip
+    if long:
+        with stage("training 300 steps as graphs and again by single launches"):
+            count.add(check("train_emulated", train_both_ways))
     for number in (75, 90) if long else ():
         count.add(other_capability(number))
     return count

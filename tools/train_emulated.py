@@ -7,6 +7,7 @@ here is learned by them. tools/train_emulated sets up and runs this file.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -52,6 +53,7 @@ def train(options: argparse.Namespace) -> dict:
         "graph_nodes": model.graph_nodes(BATCH, "train"),
         "test_pictures": options.test_pictures,
         "accuracy": float(correct.mean()),
+        "weights": hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest(),
     }
 
 
@@ -68,6 +70,9 @@ def main() -> int:
     print(f"device {result['device']}; one step is {result['graph_nodes']} graph nodes")
     print(f"loss {result['losses'][0]:.4f} -> {result['losses'][-1]:.4f} in {options.steps} steps")
     print(f"test accuracy {result['accuracy']:.4f} on {options.test_pictures} pictures")
+    if result["accuracy"] < options.least_accuracy:
+        print(f"at least {options.least_accuracy} was expected", file=sys.stderr)
+        return 1
     return 0
 
 

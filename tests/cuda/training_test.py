@@ -22,9 +22,8 @@ BATCH = 16
 def pictures():
     """Return a few training pictures, and as many of which the classes are told by place."""
     (x, y), _ = st.data.fashion_mnist()
-    return (x[:1024] / np.float32(255)).astype("float32").reshape(-1, 28, 28, 1), y[:1024].astype(
-        "int64"
-    )
+    x = (x[:2048] / np.float32(255)).astype("float32").reshape(-1, 28, 28, 1)
+    return x, y[:2048].astype("int64")
 
 
 def lenet(device, **options):
@@ -40,16 +39,23 @@ def lenet(device, **options):
     return model
 
 
-def losses(model, pictures, steps):
+def losses(model, pictures, steps, batch=BATCH):
     x, y = pictures
-    rows = [slice(i * BATCH, (i + 1) * BATCH) for i in range(steps)]
+    rows = [slice(i * batch, (i + 1) * batch) for i in range(steps)]
     step = model.train_step()
     return np.array([step(x[r], y[r]) for r in rows])
 
 
 def test_losses_follow_the_cpus(pictures):
-    ours = losses(lenet("cuda"), pictures, 30)
-    theirs = losses(lenet("cpu"), pictures, 30)
+    """As workload b64 of tools/bench trains."""
+
+    def found(device):
+        st.seed(0)
+        model = st.zoo.lenet()
+        model.compile(st.SGD(0.01), "sparse_categorical_crossentropy", device=device)
+        return losses(model, pictures, 30, batch=64)
+
+    ours, theirs = found("cuda"), found("cpu")
     assert np.isfinite(ours).all()
     np.testing.assert_allclose(ours[:10], theirs[:10], rtol=1e-4)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
@@ -194,8 +200,10 @@ def test_graphs_and_single_launches_give_the_same_bytes():
 def test_train_emulated_writes_what_it_saw(tmp_path):
     tool, file = Path(__file__).parents[2] / "tools" / "train_emulated.py", tmp_path / "it.json"
     command = [sys.executable, tool, "--steps", "2", "--test-pictures", "50", "--json", file]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    report = json.loads(file.read_text())
+    command += ["--least-accuracy", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    said, report = done.stdout, json.loads(file.read_text())
+    assert done.returncode == 1 and "at least 1.0 was expected" in done.stderr
     assert len(report["losses"]) == report["steps"] == 2
     assert report["test_pictures"] == 50 and 0 <= report["accuracy"] <= 1
     assert f"test accuracy {report['accuracy']:.4f} on 50 pictures" in said

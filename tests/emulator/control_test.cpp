@@ -196,16 +196,21 @@ TEST(Control, WatchdogEndsALaunch) {
 }
 
 TEST(Control, Trap) {
-  const Report report = run_report("setp.eq.u32 %p1, %r0, 5;\n@%p1 trap;", 32);
-  EXPECT_EQ(report.error, kLaunchFailure);
-  EXPECT_NE(report.message.find("thread (5,0,0)"), std::string::npos) << report.message;
+  for (const std::string opcode : {"trap", "brkpt"}) {
+    const Report report = run_report("setp.eq.u32 %p1, %r0, 5;\n@%p1 " + opcode + ";", 32);
+    EXPECT_EQ(report.error, kLaunchFailure) << opcode;
+    EXPECT_NE(report.message.find("thread (5,0,0)"), std::string::npos) << report.message;
+  }
 }
 
 TEST(Control, InstructionsWithoutEffect) {
-  expect_each(per_thread("membar.cta;\nmembar.gl;\nmembar.sys;\nfence.acq_rel.gpu;\nfence.sc.cta;\n"
-                         "nanosleep.u32 20;\nprefetch.global.L2 [%rd0];\ngriddepcontrol.wait;\n"
-                         "createpolicy.fractional.L2::evict_last.b64 %rd1, 1.0;\nmov.u32 %r10, 4;"),
-              [](u32) { return 4u; });
+  expect_each(
+      per_thread("membar.cta;\nmembar.gl;\nmembar.sys;\nfence.acq_rel.gpu;\nfence.sc.cta;\n"
+                 "nanosleep.u32 20;\nprefetch.global.L2 [%rd0];\ngriddepcontrol.wait;\n"
+                 "prefetchu.L1 [%rd0];\napplypriority.global.L2::evict_normal [%rd0], 128;\n"
+                 "pmevent 3;\nsetmaxnreg.inc.sync.aligned.u32 64;\n"
+                 "createpolicy.fractional.L2::evict_last.b64 %rd1, 1.0;\nmov.u32 %r10, 4;"),
+      [](u32) { return 4u; });
 }
 
 // ---- Calls --------------------------------------------------------------------------------------
