@@ -1,10 +1,6 @@
 #include <gtest/gtest.h>
 #include <striate/kernels/conv2d.h>
 #include <striate/tests/conv2d_cases.h>
-#include <striate/tests/shapes/alexnet.h>
-#include <striate/tests/shapes/lenet.h>
-#include <striate/tests/shapes/resnet50.h>
-#include <striate/tests/shapes/vgg16.h>
 
 #include <cmath>
 #include <cstdio>
@@ -112,47 +108,6 @@ TEST(Conv2d, Shapes) {
       EXPECT_GT(count.ran, 60) << count.reason;
     }
   }
-}
-
-/// Return a network's layers with small pictures and at most `channel_limit` channels: the kernels'
-/// inner loops are those of the network, the reference is quick.
-template <size_t Count>
-std::vector<Conv2dCase> cut(const shapes::ConvLayer (&layers)[Count], int64_t channel_limit) {
-  std::vector<Conv2dCase> cases;
-  for (const shapes::ConvLayer& layer : layers) {
-    Conv2dCase c;
-    c.N = 1;
-    c.H = std::min(layer.height, layer.window + 2 * layer.stride + 1);
-    c.W = std::min(layer.width, layer.window + 3 * layer.stride);
-    c.C = std::min(layer.channels, channel_limit), c.K = std::min(layer.filters, channel_limit);
-    c.window = layer.window;
-    c.options = with(layer.stride, layer.padding, 1, layer.groups);
-    c.bias = true;
-    c.name = layer.name;
-    cases.push_back(c);
-  }
-  return cases;
-}
-
-TEST(Conv2d, NetworkLayers) {
-  std::vector<Conv2dCase> cases = cut(shapes::kLenet, 1024);
-  for (const auto& network :
-       {cut(shapes::kAlexnet, 96), cut(shapes::kVgg16, 64), cut(shapes::kResnet50, 96)})
-    cases.insert(cases.end(), network.begin(), network.end());
-  run_table(directions_of(cases));
-}
-
-TEST(Conv2d, NetworkTablesAreThePublishedOnes) {
-  auto weights = [](const auto& layers) {
-    int64_t sum = 0;
-    for (const auto& l : layers)
-      sum += l.times * l.filters * l.window * l.window * l.channels / l.groups;
-    return sum;
-  };
-  // All parameters less those of dense layers, biases and batch norms.
-  EXPECT_EQ(weights(shapes::kVgg16), 138357544 - 123642856 - 4224);
-  EXPECT_EQ(weights(shapes::kResnet50), 25557032 - 2049000 - 53120);
-  EXPECT_EQ(weights(shapes::kAlexnet), 34848 + 307200 + 884736 + 663552 + 442368);
 }
 
 /// Fifty problems from a seed on.

@@ -242,19 +242,23 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
 }
 
 /// Return the entry of that name. On a device under test, whose entries have names of their own,
-/// the first that takes the problem stands for each but the reference.
+/// the first that takes the problem stands for each that is not there or declines, but never for
+/// the reference.
 const Entry* find_entry(Problem problem, const std::string& name) {
   problem.device = name == "reference" ? Device{} : device_under_test();
-  const Entry* last = nullptr;
+  const Entry *last = nullptr, *first = nullptr;
   for (const Entry* entry : kernels::entries(problem.operation, problem.device.type)) {
-    if (problem.device.type == DeviceType::kCpu ? entry->name == name
-                                                : kernels::refusal(*entry, problem).empty())
-      return entry;
+    if (problem.device.type == DeviceType::kCpu) {
+      if (entry->name == name) return entry;
+    } else if (kernels::refusal(*entry, problem).empty()) {
+      if (entry->name == name) return entry;
+      if (!first) first = entry;
+    }
     last = entry;
   }
   if (!last || problem.device.type == DeviceType::kCpu)
     throw KernelError("no entry '" + name + "'", problem.operation);
-  return last;  // which says why it declines
+  return first ? first : last;  // the last says why it declines
 }
 
 // 4. One entry on one case

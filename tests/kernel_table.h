@@ -131,8 +131,9 @@ using Values = std::vector<double>;
 
 /// Draw the case's inputs as `run_table` does (empty for `like` and absent ones).
 std::vector<Values> draw_inputs(const Case& c, uint64_t seed = 1);
-/// Run one entry on given dense inputs; return the dense outputs. On a device under test one of its
-/// entries stands for any but `reference`. Throws KernelError when it declines.
+/// Run one entry on given dense inputs; return the dense outputs. On a device under test the first
+/// of its entries that takes the problem stands for one that is not there, `reference` excepted.
+/// Throws KernelError when it declines.
 std::vector<Values> run_entry(const Case& c, const std::string& entry,
                               const std::vector<Values>& inputs);
 /// Return the normalised mean square error; infinity when NaN or infinities are at other places.

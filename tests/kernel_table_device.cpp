@@ -73,9 +73,31 @@ bool is_too_long(const Case& c) {
 
 // The reference computes in float32 from the same rounded inputs, so that only the rounding of the
 // result remains: at most half a unit in the last place, relative to the value 2^-11 and 2^-8.
+std::vector<Values> expect_halves(const Case& c, Case& halves, const std::vector<Values>& values) {
+  const bool has_float16 =
+      std::any_of(halves.outputs.begin(), halves.outputs.end(),
+                  [](const Output& output) { return output.dtype == DType::kF16; });
+  halves.limit = std::max(c.limit, has_float16 ? 0x1p-22 : 0x1p-16);
+  halves.limit_of_floats = c.limit;  // from the same rounded inputs
+  std::vector<Values> expected = run_entry(c, "reference", values);
+  constexpr double kBeyondFloat16 = 65520, kInfinity = std::numeric_limits<double>::infinity();
+  for (size_t j = 0; j < expected.size(); ++j)
+    for (double& v : expected[j])
+      if (halves.outputs[j].dtype == DType::kF16 && std::abs(v) >= kBeyondFloat16)
+        v = std::copysign(kInfinity, v);
+  // Below 2^-14 float16 has steps of 2^-24: half of one is what such a result may be off by.
+  for (size_t j = 0; j < expected.size(); ++j) {
+    double norm = 0;
+    for (double v : expected[j]) norm += v * v;
+    if (halves.outputs[j].dtype == DType::kF16 && norm > 0)
+      halves.limit =
+          std::max(halves.limit, static_cast<double>(expected[j].size()) * 0x1p-50 / norm);
+  }
+  return expected;
+}
+
 void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
-  for (const auto& [dtype, limit] :
-       {std::pair(DType::kF16, 0x1p-22), std::pair(DType::kBF16, 0x1p-16)}) {
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
     // All floats, or those of images and rows while parameters and sums stay float32.
     const auto refused = [&](const Case& halves) {
       Problem problem = halves.problem();
@@ -85,23 +107,8 @@ void try_halves(const Case& c, const Entry& entry, EntryCount& count) {
     Case halves = c.with_floats(dtype);
     if (refused(halves)) halves = c.with_floats(dtype, 2);
     if (refused(halves)) continue;
-    halves.limit = std::max(c.limit, limit);
-    halves.limit_of_floats = c.limit;  // from the same rounded inputs
     const std::vector<Values> values = draw_inputs(halves);
-    std::vector<Values> expected = run_entry(c, "reference", values);
-    constexpr double kBeyondFloat16 = 65520, kInfinity = std::numeric_limits<double>::infinity();
-    for (size_t j = 0; j < expected.size(); ++j)
-      for (double& v : expected[j])
-        if (halves.outputs[j].dtype == DType::kF16 && std::abs(v) >= kBeyondFloat16)
-          v = std::copysign(kInfinity, v);
-    // Below 2^-14 float16 has steps of 2^-24: half of one is what such a result may be off by.
-    for (size_t j = 0; j < expected.size(); ++j) {
-      double norm = 0;
-      for (double v : expected[j]) norm += v * v;
-      if (halves.outputs[j].dtype == DType::kF16 && norm > 0)
-        halves.limit =
-            std::max(halves.limit, static_cast<double>(expected[j].size()) * 0x1p-50 / norm);
-    }
+    const std::vector<Values> expected = expect_halves(c, halves, values);
     try_entry({halves, entry, bytes_of(halves, values), expected, count});
   }
 }

@@ -56,6 +56,9 @@ size_t shift_of(const kernels::ValueDesc& v);
 void run_on_device(Device device, const kernels::Prepared& prepared,
                    const std::vector<HostRange>& inputs, const std::vector<HostRange>& outputs);
 
+/// Return what a case's `values` must give, which `halves` stores in 16 bits, and set its limits.
+std::vector<Values> expect_halves(const Case& c, Case& halves, const std::vector<Values>& values);
+
 /// Try a device's entry with values stored in 16 bits.
 void try_halves(const Case& c, const kernels::Entry& entry, EntryCount& count);
 
