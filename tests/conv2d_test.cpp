@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <striate/kernels/conv2d.h>
 #include <striate/tests/conv2d_cases.h>
+#include <striate/tests/kernel_trial.h>
 
 #include <cmath>
 #include <cstdio>
@@ -246,6 +247,7 @@ TEST(Conv2d, OnednnTakesBlocksOfChannels) {
 }
 
 /// What lies outside every valid window, or beside a picture's end, must not reach the result.
+/// outside_test.cpp tries single elements in all directions.
 TEST(Conv2d, NothingLeaksInFromOutside) {
   const double bad[] = {std::numeric_limits<double>::infinity(),
                         std::numeric_limits<double>::quiet_NaN()};
@@ -263,8 +265,10 @@ TEST(Conv2d, NothingLeaksInFromOutside) {
           for (int64_t ch = 0; ch < c.C; ++ch)
             if (is_strided ? h >= 6 || w >= 6 : h == 0)
               dirty[0][static_cast<size_t>((((c.N - 1) * c.H + h) * c.W + w) * c.C + ch)] = value;
-      for (const auto* entry : kernels::entries("conv2d", DeviceType::kCpu)) {
-        if (!entry->declines(forward.problem()).empty()) continue;
+      kernels::Problem problem = forward.problem();
+      problem.device = device_under_test();
+      for (const auto* entry : kernels::entries("conv2d", problem.device.type)) {
+        if (!entry->declines(problem).empty()) continue;
         const Values expected = run_entry(forward, entry->name, clean)[0];
         const Values got = run_entry(forward, entry->name, dirty)[0];
         for (size_t i = 0; i < expected.size() / static_cast<size_t>(c.N); ++i)

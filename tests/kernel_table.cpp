@@ -157,8 +157,12 @@ struct Run {
   std::vector<std::string> faults;  // what the run did that it must not
 };
 
+/// How values lie in a device's memory: alone, one element behind the begin of it, or with
+/// infinities and NaN before and behind, too.
+enum class Lie { kAlone, kAsView, kSurrounded, kSurroundedView };
+
 Run run_prepared(const Problem& problem, const Prepared& prepared, const std::vector<Bytes>& inputs,
-                 bool in_place, bool as_views = false) {
+                 bool in_place, Lie lie = Lie::kAlone) {
   Run result;
   auto layout_of = [](const std::vector<Layout>& layouts, size_t i) {
     return i < layouts.size() ? layouts[i] : Layout();
@@ -212,14 +216,19 @@ Run run_prepared(const Problem& problem, const Prepared& prepared, const std::ve
     prepared.kernel->run(
         {input_pointers.data(), output_pointers.data(), workspace.data(), nullptr});
   } else {
+    const bool is_view = lie == Lie::kAsView || lie == Lie::kSurroundedView;
+    const bool surrounded = lie == Lie::kSurrounded || lie == Lie::kSurroundedView;
+    const auto range = [&](const void* data, size_t bytes, const kernels::ValueDesc& v) {
+      return HostRange{data, bytes, is_view ? shift_of(v) : 0,
+                       surrounded ? infinities_and_nans(v.dtype) : Bytes()};
+    };
     std::vector<HostRange> from, to;
     for (size_t j = 0; j < outputs.size(); ++j)
-      to.push_back(
-          {outputs[j].data(), outputs[j].bytes(), as_views ? shift_of(problem.outputs[j]) : 0});
+      to.push_back(range(outputs[j].data(), outputs[j].bytes(), problem.outputs[j]));
     for (size_t i = 0; i < input_pointers.size(); ++i)
-      from.push_back(
-          {input_pointers[i], originals[i].size(), as_views ? shift_of(problem.inputs[i]) : 0});
-    run_on_device(problem.device, prepared, from, to);
+      from.push_back(range(input_pointers[i], originals[i].size(), problem.inputs[i]));
+    if (!run_on_device(problem.device, prepared, from, to))
+      result.faults.push_back("writes beside its values");
   }
 
   if (!workspace.guards_hold()) result.faults.push_back("writes outside its workspace");
@@ -360,7 +369,10 @@ bool try_entry(const Trial& t) {
     if (!prepared.in_place.empty())
       compare(t, run_prepared(problem, prepared, t.inputs, true), how + " in place");
     if (!on_cpu && kernels::cost_of(problem).bytes < kViewBytes)
-      compare(t, run_prepared(problem, prepared, t.inputs, false, true), how + " as views");
+      compare(t, run_prepared(problem, prepared, t.inputs, false, Lie::kAsView), how + " as views");
+    if (!on_cpu && t.c.surrounded)
+      for (const Lie lie : {Lie::kSurrounded, Lie::kSurroundedView})
+        compare(t, run_prepared(problem, prepared, t.inputs, false, lie), how + " among NaN");
     if (seen.size() == 1 && on_cpu && promises_equal_bits_for_any_threads(t.entry)) {
       const int before = threads();
       for (int team : {1, 3}) {

@@ -91,6 +91,7 @@ struct Case {
   std::string path = "test";   // Problem::path
   kernels::Gate gate = {};     // Problem::gate
   bool always = false;         // run it on an emulated device too, however large
+  bool surrounded = false;     // on a device also with infinities and NaN before and behind values
   std::string tile = {};       // run only what plans by tiles, with this one: "128x64"
 
   template <class Options>

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <map>
 
@@ -34,21 +35,40 @@ size_t shift_of(const kernels::ValueDesc& v) {
   return v.shape.rank() > 0 && v.dtype != DType::kU8 ? size_of(v.dtype) : 0;
 }
 
-void run_on_device(Device device, const Prepared& prepared, const std::vector<HostRange>& inputs,
+Bytes infinities_and_nans(DType dtype) {
+  Bytes bytes(256, 0xff);
+  const auto fill = [&](auto infinity, auto nan) {
+    for (size_t at = 0; at < bytes.size(); at += sizeof nan)
+      std::memcpy(&bytes[at], at / sizeof nan % 2 == 0 ? &infinity : &nan, sizeof nan);
+  };
+  if (dtype == DType::kF32) fill(uint32_t{0x7f800000}, uint32_t{0x7fc00000});
+  if (dtype == DType::kF16) fill(uint16_t{0x7c00}, uint16_t{0x7e00});
+  if (dtype == DType::kBF16) fill(uint16_t{0x7f80}, uint16_t{0x7fc0});
+  return bytes;
+}
+
+bool run_on_device(Device device, const Prepared& prepared, const std::vector<HostRange>& inputs,
                    const std::vector<HostRange>& outputs) {
   Backend& backend = striate::backend(device.type);
   struct Copy {
     std::shared_ptr<Buffer> buffer;
     HostRange range;
-    void* data() const { return static_cast<char*>(buffer->data()) + range.shift; }
+    char* data() const {
+      return static_cast<char*>(buffer->data()) + range.around.size() + range.shift;
+    }
+    char* before() const { return data() - range.around.size(); }
+    char* behind() const { return data() + range.bytes; }
   };
   std::map<const void*, Copy> copies;
   auto take = [&](const HostRange& range) -> void* {
     if (!range.data) return nullptr;
     auto& copy = copies[range.data];
     if (!copy.buffer) {
-      copy = {Buffer::allocate(range.bytes + range.shift, device), range};
+      const size_t around = range.around.size();
+      copy = {Buffer::allocate(range.shift + range.bytes + 2 * around, device), range};
       backend.copy_from_host(copy.data(), range.data, range.bytes, device.index);
+      for (char* side : {copy.before(), copy.behind()})
+        if (around > 0) backend.copy_from_host(side, range.around.data(), around, device.index);
     }
     return copy.data();
   };
@@ -60,8 +80,17 @@ void run_on_device(Device device, const Prepared& prepared, const std::vector<Ho
   prepared.kernel->run({input_pointers.data(), output_pointers.data(), workspace->data(),
                         backend.stream(device.index)});
   backend.wait(device.index);
-  for (const auto& [host, copy] : copies)
+  bool stays = true;
+  for (const auto& [host, copy] : copies) {
     backend.copy_to_host(const_cast<void*>(host), copy.data(), copy.range.bytes, device.index);
+    Bytes around(copy.range.around.size());
+    for (char* side : {copy.before(), copy.behind()}) {
+      if (around.empty()) continue;
+      backend.copy_to_host(around.data(), side, around.size(), device.index);
+      stays = stays && around == copy.range.around;
+    }
+  }
+  return stays;
 }
 
 bool is_too_long(const Case& c) {

@@ -40,20 +40,26 @@ bool is_too_long(const Case& c);
 /// to its kernels they make no difference.
 std::vector<kernels::InstructionSet> widths_under_test();
 
-/// Host memory that a run on a device reads or writes; `shift` bytes lie before it on the device.
+/// Host memory that a run on a device reads or writes; `shift` bytes lie before it on the device,
+/// and before these and behind it the bytes `around`.
 struct HostRange {
   const void* data;
   size_t bytes;
   size_t shift;
+  Bytes around = {};
 };
+
+/// Return elements of a type, infinity and NaN by turns: whoever reads one shows it.
+Bytes infinities_and_nans(DType dtype);
 
 /// Return the bytes of one element, by which a view begins later than what it is a view of; 0 for
 /// step blocks and the like, which nobody cuts.
 size_t shift_of(const kernels::ValueDesc& v);
 
 /// Run with copies of the host's values, each an allocation of its own size, so that what lies
-/// beyond is nobody's; then copy them back. The workspace is not set.
-void run_on_device(Device device, const kernels::Prepared& prepared,
+/// beyond is nobody's; then copy them back. The workspace is not set. Return whether what lies
+/// around them has stayed.
+bool run_on_device(Device device, const kernels::Prepared& prepared,
                    const std::vector<HostRange>& inputs, const std::vector<HostRange>& outputs);
 
 /// Return what a case's `values` must give, which `halves` stores in 16 bits, and set its limits.
