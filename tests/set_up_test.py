@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import environment
+import stages
 
 
 def said(capsys, main) -> str:
@@ -48,3 +49,36 @@ def test_a_compiler_of_an_older_cuda_is_named(tmp_path):
     found = subprocess.run([*command, "-DSTRIATE_CUDA=on"], capture_output=True, text=True)
     refused = " ".join(found.stderr.split())  # as CMake breaks its lines
     assert found.returncode != 0 and f"STRIATE_CUDA=on: needs CUDA 13, {nvcc} is 12.4" in refused
+
+
+SEEDS = ("STRIATE_TEST_SEED", "EMULATOR_SEED")
+
+
+def test_seeds_are_new_each_time_and_printed(monkeypatch, capsys):
+    for name in SEEDS:
+        monkeypatch.delenv(name, raising=False)
+    for now in (1001.5, 1002.5):
+        monkeypatch.setattr(stages.time, "time", lambda now=now: now)
+        assert stages.seeds() == dict.fromkeys(SEEDS, str(int(now)))
+    monkeypatch.setenv("EMULATOR_SEED", "7")  # as a run printed it
+    assert stages.seeds() == {"STRIATE_TEST_SEED": "1002", "EMULATOR_SEED": "7"}
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1].strip() == "seeds: STRIATE_TEST_SEED=1002 EMULATOR_SEED=7"
+
+
+def test_the_tests_of_cuda_kernels_and_of_mutants_take_the_seeds(monkeypatch):
+    taken = []
+
+    def ran(command, *_, **__):
+        taken.append(tuple(os.environ.get(name) for name in ("EMULATOR_CHECKS", *SEEDS)))
+        return stages.Count()
+
+    monkeypatch.setattr(stages, "seeds", lambda: dict(zip(SEEDS, ("11", "12"))))
+    for name in ("fetch_googletest", "build_cuda", "check_all_launched"):
+        monkeypatch.setattr(stages, name, lambda *_: None)
+    monkeypatch.setattr(stages, "run_reported", ran)
+    monkeypatch.setattr(stages, "run", ran)
+    for name in ("EMULATOR_CHECKS", *SEEDS):
+        monkeypatch.delenv(name, raising=False)
+    assert stages.cuda(long=False).failed == []
+    assert taken.count(("full", "11", "12")) == 2  # all tests, then some with mutants

@@ -116,6 +116,17 @@ def check(name: str, action) -> Count:
     return Count(passed=1)
 
 
+def seeds() -> dict[str, str]:
+    """Draw and print the seeds of random problems and of the order of blocks and warps.
+
+    They are new each time, unless the environment gives those of a run to repeat.
+    """
+    now = str(int(time.time()))
+    chosen = {name: os.environ.get(name, now) for name in ("STRIATE_TEST_SEED", "EMULATOR_SEED")}
+    print("   seeds: " + " ".join(f"{name}={seed}" for name, seed in chosen.items()))
+    return chosen
+
+
 # --- the stages -----------------------------------------------------------------------------------
 
 
@@ -180,7 +191,7 @@ def wheel() -> None:
     run(["cmake", "--build", outside])
 
 
-def other_capability(number: int) -> Count:
+def other_capability(number: int, drawn: dict[str, str]) -> Count:
     """Build the plug-in for one architecture and run its kernels on an emulator of it."""
     folder = BUILD / f"cuda-{number}"
     nvcc = cuda_compiler()
@@ -190,7 +201,7 @@ def other_capability(number: int) -> Count:
                   f"-DCMAKE_CUDA_COMPILER={nvcc}")  # fmt: skip
         compile_targets(folder, "striate_cuda", "emulator_runtime", "striate_tests")
     runtime = folder / "emulator" / EMULATOR.name
-    settings = emulated(runtime, "full", EMULATOR_CAPABILITY=number / 10)
+    settings = emulated(runtime, "full", EMULATOR_CAPABILITY=number / 10, **drawn)
     with stage(f"running its kernels on compute capability {number / 10}"), settings:
         return run_reported([folder / "bin" / "striate_tests", "--gtest_brief=1"],
                             f"cuda-{number}.xml", "--gtest_output=xml:", False)  # fmt: skip
@@ -222,20 +233,18 @@ def cuda(long: bool) -> Count:
         count.add(check("kernel-report", lambda: run(report)))
     coverage = REPORTS / "cuda-coverage.jsonl"
     coverage.unlink(missing_ok=True)
-    # Random problems are new each time, but the same for the tests that then run with mutants.
-    same = {"STRIATE_TEST_SEED": os.environ.get("STRIATE_TEST_SEED", int(time.time()))}
-    settings = emulated(EMULATOR, "full", EMULATOR_COVERAGE=coverage, **same)
+    drawn = seeds()  # the tests that run with mutants take the same
+    settings = emulated(EMULATOR, "full", EMULATOR_COVERAGE=coverage, **drawn)
     with stage("running every CUDA kernel under the emulator's checks"), settings:
         count.add(run_reported([BUILD / "bin" / "striate_tests", "--gtest_brief=1"],
                                "cuda.xml", "--gtest_output=xml:", long))  # fmt: skip
     library = BUILD / "lib" / "libstriate_cuda.so"
     count.add(check("launched", lambda: check_all_launched(library, coverage)))
-    if long:
-        same["STRIATE_LONG"] = 1
+    same = {**drawn, "STRIATE_LONG": "1"} if long else drawn
     # fmt: off
     mutate = [PYTHON, ROOT / "tools" / "mutate.py", "--build", BUILD, "--patience", PATIENCE,
               "--coverage", coverage, "--report", REPORTS / "cuda.xml",
-              "--seed", same["STRIATE_TEST_SEED"],
+              "--seed", drawn["STRIATE_TEST_SEED"],
               "--sample", 10 * MUTANTS if long else MUTANTS, *(["--known"] if long else [])]
     # fmt: on
     settings = emulated(EMULATOR, "full", **same)
@@ -248,7 +257,7 @@ def cuda(long: bool) -> Count:
         with stage("training 300 steps as graphs and again by single launches"):
             count.add(check("train_emulated", train_both_ways))
     for number in (75, 90) if long else ():
-        count.add(other_capability(number))
+        count.add(other_capability(number, drawn))
     return count
 
 
