@@ -122,7 +122,8 @@ TEST(BeyondInt32, KernelsOfDevicesCountIn64Bits) {
   const bool emulated = backend(device.type).describe(device.index).rfind("emulator", 0) == 0;
   if (emulated && !std::getenv("EMULATOR_SAMPLE_BLOCKS")) {
     const std::string self = std::filesystem::read_symlink("/proc/self/exe");
-    EXPECT_EQ(std::system(("env -u EMULATOR_COVERAGE EMULATOR_CHECKS=bounds "
+    EXPECT_EQ(std::system(("env -u EMULATOR_COVERAGE -u GTEST_TOTAL_SHARDS -u GTEST_SHARD_INDEX "
+                           "EMULATOR_CHECKS=bounds "
                            "EMULATOR_SAMPLE_BLOCKS=8 EMULATOR_MEMORY_BYTES=64000000000 '" +
                            self + "' --gtest_brief=1 --gtest_filter=BeyondInt32.*")
                               .c_str()),

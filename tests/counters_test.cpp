@@ -217,7 +217,9 @@ TEST(Counters, ProductsOfFullSizeMeetTheLimitsOfMemory) {
     const std::string self = std::filesystem::read_symlink("/proc/self/exe");
     const std::string report =
         ::testing::TempDir() + "striate_counters_" + std::to_string(::getpid()) + ".jsonl";
-    EXPECT_EQ(std::system(("env -u EMULATOR_COVERAGE -u EMULATOR_CAPABILITY EMULATOR_CHECKS=bounds "
+    EXPECT_EQ(std::system(("env -u EMULATOR_COVERAGE -u EMULATOR_CAPABILITY -u GTEST_TOTAL_SHARDS "
+                           "-u GTEST_SHARD_INDEX "
+                           "EMULATOR_CHECKS=bounds "
                            "EMULATOR_COUNTERS=1 EMULATOR_REPORT='" +
                            report + "' EMULATOR_SAMPLE_BLOCKS=" + std::to_string(kBlocks) + " '" +
                            self + "' --gtest_brief=1 --gtest_filter=Counters.*")

@@ -107,6 +107,41 @@ def run_reported(command: list, report: str, option: str, long: bool) -> Count:
     return read_report(file, words, code)
 
 
+def run_in_halves(program: Path, report: Path, coverage: Path, long: bool) -> Count:
+    """Run half of the tests beside the other half; join the reports and what was executed.
+
+    Most launches are too small for an emulator to use two threads.
+    """
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    log = report.with_suffix(".log")
+    runs = []
+    with log.open("w") as stream:
+        for half, output in ((0, None), (1, stream)):
+            file, executed = (path.with_name(f"half-{half}-{path.name}")
+                              for path in (report, coverage))  # fmt: skip
+            file.unlink(missing_ok=True)
+            executed.unlink(missing_ok=True)
+            words = [str(program), "--gtest_brief=1", f"--gtest_output=xml:{file}"]
+            variables = {**environment(), "EMULATOR_COVERAGE": str(executed),
+                         "GTEST_TOTAL_SHARDS": "2", "GTEST_SHARD_INDEX": str(half)}  # fmt: skip
+            if long:
+                variables["STRIATE_LONG"] = "1"
+            process = subprocess.Popen(words, cwd=ROOT, env=variables, stdout=output, stderr=output)
+            runs.append((process, words, file, executed))
+        codes = [process.wait() for process, *_ in runs]
+    print(log.read_text(errors="replace"), end="")
+    count, suites = Count(), xml.Element("testsuites")
+    with coverage.open("wb") as joined:
+        for code, (_, words, file, executed) in zip(codes, runs):
+            count.add(read_report(file, words, code))
+            if file.exists() and executed.exists():
+                suites.extend(xml.parse(file).getroot())
+                with executed.open("rb") as part:
+                    shutil.copyfileobj(part, joined)
+    xml.ElementTree(suites).write(report)
+    return count
+
+
 def check(name: str, action) -> Count:
     """Count an action as one test that fails when it raises Failed."""
     try:
@@ -231,19 +266,17 @@ def cuda(long: bool) -> Count:
     report = [PYTHON, ROOT / "tools" / "kernel_report.py", "--quiet", "--arch", archs]
     with stage(f"registers, spills and main loops of every CUDA kernel for {archs}"):
         count.add(check("kernel-report", lambda: run(report)))
-    coverage = REPORTS / "cuda-coverage.jsonl"
-    coverage.unlink(missing_ok=True)
+    coverage, said = REPORTS / "cuda-coverage.jsonl", REPORTS / "cuda.xml"
     drawn = seeds()  # the tests that run with mutants take the same
-    settings = emulated(EMULATOR, "full", EMULATOR_COVERAGE=coverage, **drawn)
+    settings = emulated(EMULATOR, "full", **drawn)
     with stage("running every CUDA kernel under the emulator's checks"), settings:
-        count.add(run_reported([BUILD / "bin" / "striate_tests", "--gtest_brief=1"],
-                               "cuda.xml", "--gtest_output=xml:", long))  # fmt: skip
+        count.add(run_in_halves(BUILD / "bin" / "striate_tests", said, coverage, long))
     library = BUILD / "lib" / "libstriate_cuda.so"
     count.add(check("launched", lambda: check_all_launched(library, coverage)))
     same = {**drawn, "STRIATE_LONG": "1"} if long else drawn
     # fmt: off
     mutate = [PYTHON, ROOT / "tools" / "mutate.py", "--build", BUILD, "--patience", PATIENCE,
-              "--coverage", coverage, "--report", REPORTS / "cuda.xml",
+              "--coverage", coverage, "--report", said,
               "--seed", drawn["STRIATE_TEST_SEED"],
               "--sample", 10 * MUTANTS if long else MUTANTS, *(["--known"] if long else [])]
     # fmt: on
