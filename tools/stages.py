@@ -262,9 +262,8 @@ def cuda(long: bool) -> Count:
     with stage("running the emulator's own tests"):
         count = run_reported([BUILD / "bin" / "emulator_test", "--gtest_brief=1"],
                              "emulator.xml", "--gtest_output=xml:", long)  # fmt: skip
-    archs = "sm_80,sm_90" if long else "sm_80"
-    report = [PYTHON, ROOT / "tools" / "kernel_report.py", "--quiet", "--arch", archs]
-    with stage(f"registers, spills and main loops of every CUDA kernel for {archs}"):
+    report = [PYTHON, ROOT / "tools" / "kernel_report.py", "--quiet"]
+    with stage("registers, spills and main loops of every CUDA kernel for sm_80 and sm_90"):
         count.add(check("kernel-report", lambda: run(report)))
     coverage, said = REPORTS / "cuda-coverage.jsonl", REPORTS / "cuda.xml"
     drawn = seeds()  # the tests that run with mutants take the same

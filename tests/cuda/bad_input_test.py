@@ -59,6 +59,12 @@ POSES = {
         NO_DEVICE,
         [r"there is no NVIDIA driver\. Install NVIDIA's driver 580 or newer", r"\[2\.\]"],
     ),
+    "an old device": (
+        {"EMULATOR_CAPABILITY": "7.0"},
+        NO_DEVICE,
+        [r"DeviceError .*CUDA devices need compute capability 7\.5 or more, got .*7\.0.*\. "
+         r"Use device 'cpu'", r"\[2\.\]"],
+    ),
     "no code for the device": (
         {"EMULATOR_CAPABILITY": "7.5"},
         "says(train, model(), 4); print(st.ops.relu([2.0]).numpy())",

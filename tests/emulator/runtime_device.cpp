@@ -11,8 +11,9 @@ using namespace emulator;
 namespace emulator {
 namespace {
 
-// A T4, an A100 and an H100 by the tables of the CUDA programming guide.
+// A V100, which is too old, a T4, an A100 and an H100 by the tables of the CUDA programming guide.
 constexpr DeviceLimits kDevices[] = {
+    {70, 80, 2048, 32, 96 << 10, 96 << 10, 0, "emulator posing as compute capability 7.0"},
     {75, 40, 1024, 16, 64 << 10, 64 << 10, 0, "emulator posing as compute capability 7.5"},
     {80, 108, 2048, 32, 164 << 10, 163 << 10, 1 << 10, "emulator posing as compute capability 8.0"},
     {90, 132, 2048, 32, 228 << 10, 227 << 10, 1 << 10, "emulator posing as compute capability 9.0"},
@@ -31,7 +32,7 @@ void check_device(int device) {
 const DeviceLimits& device_limits() {
   for (const DeviceLimits& limits : kDevices)
     if (limits.capability == static_cast<int>(environment_settings().capability)) return limits;
-  refuse(cudaErrorInvalidDevice, "EMULATOR_CAPABILITY must be 7.5, 8.0 or 9.0");
+  refuse(cudaErrorInvalidDevice, "EMULATOR_CAPABILITY must be 7.0, 7.5, 8.0 or 9.0");
 }
 
 int registers_of(Kernel& kernel) {

@@ -37,9 +37,10 @@ Checks checks() {
 u32 capability() {
   const std::string value = variable("EMULATOR_CAPABILITY");
   if (value.empty() || value == "8.0") return 80;
+  if (value == "7.0") return 70;
   if (value == "7.5") return 75;
   if (value == "9.0") return 90;
-  refuse("EMULATOR_CAPABILITY", value, "7.5, 8.0 or 9.0");
+  refuse("EMULATOR_CAPABILITY", value, "7.0, 7.5, 8.0 or 9.0");
 }
 
 Mutant mutant() {
