@@ -5,13 +5,12 @@
 #include <striate/core/device.h>
 #include <striate/core/plugin.h>
 #include <striate/core/step.h>
-#include <striate/kernels/conv2d.h>
 #include <striate/kernels/loss.h>
 #include <striate/kernels/optimizer.h>
 #include <striate/kernels/pool2d.h>
 #include <striate/kernels/reduce.h>
 #include <striate/kernels/reorder.h>
-#include <striate/tests/kernel_trial.h>
+#include <striate/tests/kernel_table.h>
 
 #include <cmath>
 #include <limits>
@@ -96,28 +95,6 @@ TEST(DeviceKernels, WideWindowsKeepTheirWinnerIn32Bits) {
     table.push_back(beyond);
   }
   run_table(table);
-}
-
-TEST(DeviceKernels, APictureOfTooManyElementsIsRefusedByName) {
-  const Device device = device_under_test();
-  if (device.type == DeviceType::kCpu) return;  // it counts in 64 bits
-  Conv2dOptions options;
-  options.padding = "same";
-  const Shape x{1, 65536, 32768, 8}, w{8, 3, 3, 8};
-  for (const Case& c : {Case::of("conv2d", options, {x, w}, {x}),
-                        Case::of("conv2d_backward_input", options, {x, w, Input::like(x)}, {x}),
-                        Case::of("conv2d_backward_weight", options, {x, x, Input::like(w)}, {w})}) {
-    Problem problem = c.problem();
-    problem.device = device;
-    try {
-      kernels::choose(problem);
-      ADD_FAILURE() << c.describe();
-    } catch (const KernelError& error) {
-      const std::string said = error.what();
-      EXPECT_NE(said.find("pictures and filters of fewer than 2^31 elements"), said.npos) << said;
-      EXPECT_NE(said.find("[65536, 32768, 8] and [8, 3, 3, 8]"), said.npos) << said;
-    }
-  }
 }
 
 TEST(DeviceKernels, LongRowsAreABlocksWork) {
