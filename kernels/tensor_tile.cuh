@@ -291,33 +291,31 @@ struct TensorDestination : Destination<T> {
   }
 };
 
-/// Finish some sums side by side, those of an output's places from `at` on, and store them.
-template <class T, int width>
-__device__ void finish_and_store(const float (&sums)[width], const TensorDestination<T>& to,
-                                 const T* bias, int64_t at) {
-  const auto add = fetch<T, width>(bias, bias);
-  const auto residual = fetch<T, width>(to.residual + at, to.residual);
-  const auto gated = fetch<T, width>(to.gated + at, to.gated);
-  Elements<T, width> y;
-#pragma unroll
-  for (int e = 0; e < width; ++e) {
-    const float v = sums[e] + to_float(add.at[e]) + to_float(residual.at[e]);
-    y.at[e] =
-        from_float<T>(to.gated ? to.any_gate(v, to_float(gated.at[e])) : to.any_activation(v));
+/// Call `store` with `width` sums side by side, their column and their place in the output: all of
+/// a pass's rows, which lie in shared memory.
+template <class Tile, int width, class Store>
+__device__ void store_pass(const float* shared, const int64_t* offsets, int columns, Store store) {
+  constexpr int kGroups = Tile::kColumns / width;
+#pragma unroll 1
+  for (int i = threadIdx.x; i < Tile::kPassRows * kGroups; i += Tile::kThreads) {
+    const int64_t offset = offsets[i / kGroups];
+    const int column = i % kGroups * width;
+    if (offset < 0 || column >= columns) continue;
+    const float* from = shared + i / kGroups * Tile::kPassPitch + column;
+    store(*reinterpret_cast<const Elements<float, width>*>(from), column, offset + column);
   }
-  *reinterpret_cast<Elements<T, width>*>(to.y + at) = y;
 }
 
 /// Store a block's sums, 64 rows at a time through shared memory, so that global memory sees
-/// 16 bytes from each thread, and whole sectors from its neighbours and it. Parameters as of
-/// `store`; columns are multiples of 8.
+/// 16 bytes from each thread, beside those of its neighbours. Parameters as of `store`; columns are
+/// multiples of 8.
 template <class T, class Tile>
 __device__ void store_tensors(const TensorSums<Tile>& sums, const TensorDestination<T>& to,
                               const T* bias, int slice, const int64_t* offsets, int columns,
                               char* memory) {
   float* shared = reinterpret_cast<float*>(memory);
   float* partial = to.slices ? to.slices + slice * to.slice_pitch : nullptr;
-  constexpr int kChunks = Tile::kColumns / 8;
+  constexpr int kWidth = 16 / sizeof(T);
 #pragma unroll 1
   for (int first = 0; first < Tile::kRows; first += Tile::kPassRows) {
     const int row = Tile::row() - first;
@@ -334,32 +332,26 @@ __device__ void store_tensors(const TensorSums<Tile>& sums, const TensorDestinat
         }
     }
     __syncthreads();
-#pragma unroll 1
-    for (int i = threadIdx.x; i < Tile::kPassRows * kChunks; i += Tile::kThreads) {
-      const int64_t offset = offsets[first + i / kChunks];
-      // Of float32, four of the row's first half and four of its second one.
-      const bool halves = sizeof(T) == 4 || partial;
-      const int column = i % kChunks * (halves ? 4 : 8);
-      const int step = halves ? Tile::kColumns / 2 : 4;
-      if (offset < 0 || column >= columns) continue;
-      const float* from = shared + i / kChunks * Tile::kPassPitch + column;
-      const float4 low = *reinterpret_cast<const float4*>(from);
-      const float4 high = *reinterpret_cast<const float4*>(from + step);
-      const bool has_high = column + step < columns;
-      const int64_t at = offset + column;
-      if (partial) {
-        *reinterpret_cast<float4*>(partial + at) = low;
-        if (has_high) *reinterpret_cast<float4*>(partial + at + step) = high;
-      } else if constexpr (sizeof(T) == 4) {
-        const T* add = bias ? bias + column : nullptr;
-        finish_and_store<T>({low.x, low.y, low.z, low.w}, to, add, at);
-        if (has_high)
-          finish_and_store<T>({high.x, high.y, high.z, high.w}, to, add ? add + step : add,
-                              at + step);
-      } else {
-        finish_and_store<T>({low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}, to,
-                            bias ? bias + column : nullptr, at);
-      }
+    if (partial) {
+      const auto keep = [&](const Elements<float, 4>& v, int, int64_t at) {
+        *reinterpret_cast<Elements<float, 4>*>(partial + at) = v;
+      };
+      store_pass<Tile, 4>(shared, offsets + first, columns, keep);
+    } else {
+      const auto finish = [&](const Elements<float, kWidth>& v, int column, int64_t at) {
+        const auto add = fetch<T, kWidth>(bias + column, bias);
+        const auto residual = fetch<T, kWidth>(to.residual + at, to.residual);
+        const auto gated = fetch<T, kWidth>(to.gated + at, to.gated);
+        Elements<T, kWidth> y;
+#pragma unroll
+        for (int e = 0; e < kWidth; ++e) {
+          const float sum = v.at[e] + to_float(add.at[e]) + to_float(residual.at[e]);
+          y.at[e] = from_float<T>(to.gated ? to.any_gate(sum, to_float(gated.at[e]))
+                                           : to.any_activation(sum));
+        }
+        *reinterpret_cast<Elements<T, kWidth>*>(to.y + at) = y;
+      };
+      store_pass<Tile, kWidth>(shared, offsets + first, columns, finish);
     }
     __syncthreads();
   }
