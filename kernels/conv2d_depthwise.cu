@@ -182,6 +182,7 @@ void launch_singly(const char* name, void (*kernel)(Depthwise<T>), Depthwise<T> 
 /// True when the window is one that the kernels by fours are compiled for.
 template <class T>
 bool goes_by_fours(const Depthwise<T>& p) {
+  static_assert(kMaxGridYZ * 32 * kChannels < 1 << 23, "offsets in a row are 32-bit numbers");
   const bool window = p.R == p.S && (p.R == 3 || p.R == 5 || p.R == 7);
   const bool strides = p.stride_h == p.stride_w && p.stride_h <= 2;
   return window && strides && p.dilation_h == 1 && p.dilation_w == 1 && p.C % kChannels == 0 &&
