@@ -77,6 +77,7 @@ def test_the_tests_of_cuda_kernels_and_of_mutants_take_the_seeds(monkeypatch):
     for name in ("fetch_googletest", "build_cuda", "check_all_launched"):
         monkeypatch.setattr(stages, name, lambda *_: None)
     monkeypatch.setattr(stages, "run_reported", ran)
+    monkeypatch.setattr(stages, "run_in_halves", ran)
     monkeypatch.setattr(stages, "run", ran)
     for name in ("EMULATOR_CHECKS", *SEEDS):
         monkeypatch.delenv(name, raising=False)
