@@ -263,18 +263,24 @@ double least_estimate(const Problem& problem) {
 
 }  // namespace
 
+Problem without_gate(Problem problem) {
+  if (!problem.gate) return problem;
+  problem.inputs.resize(static_cast<size_t>(problem.gate.input));
+  problem.optional.resize(std::min(problem.optional.size(), problem.inputs.size()));
+  problem.gate = {};
+  return problem;
+}
+
 bool is_served(const Problem& problem) {
   const double seconds = least_estimate(problem);
   if (!problem.gate) return std::isfinite(seconds);
-  Problem apart = problem, pass;
-  apart.gate = {};
-  apart.inputs.resize(static_cast<size_t>(problem.gate.input));
-  apart.optional.resize(std::min(apart.optional.size(), apart.inputs.size()));
+  Problem pass;
   pass.operation = "relu_backward";
   pass.device = problem.device;
   pass.outputs = {problem.outputs[0]};
   pass.inputs = {pass.outputs[0], pass.outputs[0]};
-  return std::isfinite(seconds) && seconds <= least_estimate(apart) + roofline_seconds(pass);
+  return std::isfinite(seconds) &&
+         seconds <= least_estimate(without_gate(problem)) + roofline_seconds(pass);
 }
 
 Choice choose(const Problem& problem) {

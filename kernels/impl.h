@@ -173,6 +173,8 @@ struct Choice {
 };
 /// Return why an entry declines a problem, its gate included; empty: it accepts.
 std::string refusal(const Entry& entry, const Problem& problem);
+/// Return the same problem with no gate, and without the input that the gate reads.
+Problem without_gate(Problem problem);
 /// True when an entry other than `reference` accepts; with a gate, when by the estimates it takes no
 /// longer than the quickest entry without it and a pass of its own.
 bool is_served(const Problem& problem);

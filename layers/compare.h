@@ -20,7 +20,8 @@ struct CompareOptions {
 };
 
 /// Run all entries of each kernel of the plan on random data and compare them with the CPU's
-/// `reference`, which is a candidate on every device.
+/// `reference`, which is a candidate on every device. An activation's gradient that the plan has
+/// fused into a kernel is left out: all entries do the same work.
 /// Returns rows {layer, operation, direction, dtype, shape, inputs, checked_batch, chosen,
 /// candidates: [{name, status, reason, milliseconds, estimate_ms, roofline_percent,
 /// workspace_bytes, nmse, max_ulp}]}. Equal problems are measured once. Caches are warm.

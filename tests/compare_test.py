@@ -65,6 +65,20 @@ def test_a_large_batch_is_checked_on_some_of_its_images():
         assert ran and compare.beyond_limit(rows) == []
 
 
+def test_a_fused_gradient_of_an_activation_is_left_out_for_all():
+    x = st.Input((28, 28, 64))
+    y = st.Conv2D(64, 3, padding="same", activation="relu", use_bias=False)(x)
+    model = st.Model(x, st.Conv2D(64, 3, padding="same", use_bias=False, name="second")(y))
+    rows = compare.compare(model, only=("conv2d_backward_input",))
+    assert [row["layer"] for row in rows] == ["second"]
+    # With vectors to take it, Winograd applies relu's gradient; no other entry does.
+    passes = [row for row in compare.compare(model) if row["operation"] == "relu_backward"]
+    assert bool(passes) != rows[0]["chosen"].startswith("winograd")
+    assert len(rows[0]["inputs"]) == 3
+    assert sum(bool(c["nmse"]) for c in rows[0]["candidates"]) >= 3
+    assert compare.beyond_limit(rows) == []
+
+
 def test_only_some(rows):
     model = st.zoo.lenet((16, 16, 1))
     some = compare.compare(model, only=("dense_1", "reference"))
