@@ -10,7 +10,9 @@ import argparse
 import json
 import sys
 import time
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import striate as st
@@ -18,6 +20,7 @@ from roofline import A100, H100, NAMED_LAYERS, NamedLayer, product_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "bench_workers"))
 
+PRECISIONS = ("float32", "bfloat16")
 ROUNDS = 10
 TRAIN_SECONDS = 3.0
 
@@ -45,16 +48,18 @@ def problems(layer: NamedLayer) -> dict[str, list]:
     }
 
 
-def kernels_of(layer: NamedLayer, operation: str, shapes: list) -> list[str]:
-    """Return the names of the kernels that accept the layer."""
-    rows = st.kernels.list(operation, "cuda", shapes, strides=layer.stride,
+def kernels_of(layer: NamedLayer, operation: str, shapes: list, precision: str) -> list[str]:
+    """Return the names of the kernels that accept the layer in this precision."""
+    values = [shape and SimpleNamespace(shape=shape, dtype=precision) for shape in shapes]
+    rows = st.kernels.list(operation, "cuda", values, strides=layer.stride,
                            padding=layer.padding, groups=layer.groups)  # fmt: skip
     return [row["name"] for row in rows if row["accepts"]]
 
 
-def profile(model: st.Model, layer: NamedLayer) -> dict[str, dict]:
+def profile(model: st.Model, layer: NamedLayer, precision: str) -> dict[str, dict]:
     """Return the kernels of a training step by operation, with their shortest time."""
-    model.compile("sgd", "sparse_categorical_crossentropy", device="cuda")
+    loss = "sparse_categorical_crossentropy"
+    model.compile("sgd", loss, device="cuda", precision=precision)
     random = np.random.default_rng(0)
     x = random.standard_normal(layer.shapes[0], dtype=np.float32)
     labels = random.integers(0, layer.filters, layer.batch)
@@ -70,27 +75,27 @@ def launch_microseconds() -> float:
 
 
 def layer_rows(device, timed: bool) -> list[dict]:
-    """Return a row for each named layer, direction and kernel."""
+    """Return a row for each named layer, precision, direction and kernel."""
     launch = launch_microseconds() if timed else 0.0
     rows = []
-    for layer in NAMED_LAYERS:
+    for layer, precision in product(NAMED_LAYERS, PRECISIONS):
         for operation, shapes in problems(layer).items():
             # A gradient has the shape of the last input, which is not read.
             values = layer.shapes if operation == "conv2d" else shapes
-            product = product_of(operation, values, layer.groups)
-            limit = product.limit(device, "float32")[0] * 1e3
-            for kernel in kernels_of(layer, operation, shapes):
+            work = product_of(operation, values, layer.groups)
+            limit = work.limit(device, precision)[0] * 1e3
+            for kernel in kernels_of(layer, operation, shapes, precision):
                 taken = None
                 if timed:
                     with st.kernels.use(f"{operation}={kernel}"):
-                        found = profile(network_of(layer), layer)[operation]
+                        found = profile(network_of(layer), layer, precision)[operation]
                     taken = max(found["microseconds"] - launch, 0.1) / 1e3
-                    print(f"{layer.name} {operation} {kernel}: {taken * 1e3:.1f} us, "
+                    print(f"{layer.name} {operation} {precision} {kernel}: {taken * 1e3:.1f} us, "
                           f"limit {limit * 1e3:.1f}", flush=True)  # fmt: skip
                 rows.append({
                     "layer": layer.name, "batch": layer.batch, "direction":
                     operation.replace("conv2d_", "").replace("conv2d", "forward"),
-                    "operation": operation, "kernel": kernel, "dtype": "float32",
+                    "operation": operation, "kernel": kernel, "dtype": precision,
                     "milliseconds": taken, "limit_ms": limit, "limit_of": device.name,
                     "limit_percent": 100 * limit / taken if taken else None,
                 })  # fmt: skip
@@ -110,9 +115,9 @@ def training_rows(timed: bool) -> list[dict]:
         x = random.random((batch, 28, 28, 1), dtype=np.float32)
         labels = random.integers(0, 10, batch)
         row = {"workload": name, "batch": batch, "milliseconds": None, "images_per_second": None}
+        step = model.train_step(batch)
+        losses = [step(x, labels).item() for _ in range(5 if timed else 1)]
         if timed:
-            step = model.train_step(batch)
-            losses = [step(x, labels).item() for _ in range(5)]
             start, steps = time.monotonic(), 0
             while time.monotonic() - start < TRAIN_SECONDS:
                 losses.append(step(x, labels).item())
@@ -121,7 +126,7 @@ def training_rows(timed: bool) -> list[dict]:
             if not np.isfinite(losses).all() or losses[-1] >= losses[0]:
                 raise SystemExit(f"{name} does not learn: losses {losses[0]} ... {losses[-1]}")
             row.update(milliseconds=seconds * 1e3, images_per_second=batch / seconds)
-        row["graph_nodes"] = model.graph_nodes(batch, "train") if timed else None
+        row["graph_nodes"] = model.graph_nodes(batch, "train")
         rows.append(row)
     return rows
 
@@ -129,7 +134,7 @@ def training_rows(timed: bool) -> list[dict]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--no-times", action="store_true", help="list the kernels only")
+    parser.add_argument("--no-times", action="store_true", help="list the kernels, time none")
     options = parser.parse_args()
     described = st._striate.describe_device("cuda")
     device = H100 if "H100" in described or "H200" in described else A100

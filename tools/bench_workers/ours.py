@@ -120,4 +120,5 @@ class Ours:
         return values
 
 
-serve(Ours())
+if __name__ == "__main__":
+    serve(Ours())

@@ -114,4 +114,5 @@ class Runtime:
         return self.run(self.x)
 
 
-serve(Runtime(sys.argv[1]))
+if __name__ == "__main__":
+    serve(Runtime(sys.argv[1]))

@@ -179,4 +179,5 @@ class Torch:
         return values
 
 
-serve(Torch())
+if __name__ == "__main__":
+    serve(Torch())
