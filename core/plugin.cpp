@@ -1,5 +1,6 @@
 #include <dlfcn.h>
 #include <striate/core/plugin.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <vector>
@@ -8,6 +9,7 @@ namespace striate {
 namespace {
 
 constexpr const char* kRuntimeName = "libcudart.so.13";
+constexpr int kRuntimeVersion = 13;
 void* runtime_handle = nullptr;
 
 std::string folder_of_this_library() {
@@ -36,6 +38,11 @@ int ask(void* handle, const char* name, int* value) {
   return function ? function(value) : -1;
 }
 
+/// Write a version as CUDA counts them: 12080 is 12.8.
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 Plugin load() {
   Plugin plugin;
   const std::string folder = folder_of_this_library();
@@ -47,10 +54,23 @@ Plugin load() {
       plugin.runtime = place;
       break;
     }
+    const char* why = dlerror();  // of a file that is there and is no library, say
+    const bool is_there = ::access(place.c_str(), F_OK) == 0;
     tried += (tried.empty() ? "" : ", ") + place;
+    if (is_there && why) tried += std::string(" (") + why + ")";
   }
   if (!runtime_handle) {
     plugin.reason = "no CUDA runtime in " + tried;
+    plugin.fix = "Install CUDA 13, or pip install nvidia-cuda-runtime; device 'cpu' always works";
+    return plugin;
+  }
+  int version = 0;
+  const bool is_runtime = ask(runtime_handle, "cudaRuntimeGetVersion", &version) == 0;
+  if (version / 1000 != kRuntimeVersion) {
+    plugin.reason = is_runtime
+                        ? "the CUDA runtime " + plugin.runtime + " is of CUDA " +
+                              version_text(version) + ", not " + std::to_string(kRuntimeVersion)
+                        : plugin.runtime + " is no CUDA runtime";
     plugin.fix = "Install CUDA 13, or pip install nvidia-cuda-runtime; device 'cpu' always works";
     return plugin;
   }
@@ -60,8 +80,7 @@ Plugin load() {
   constexpr int kInsufficientDriver = 35;
   if (status == kInsufficientDriver) {
     plugin.reason = driver == 0 ? "there is no NVIDIA driver"
-                                : "the NVIDIA driver serves CUDA " + std::to_string(driver / 1000) +
-                                      "." + std::to_string(driver % 1000 / 10);
+                                : "the NVIDIA driver serves CUDA " + version_text(driver);
     plugin.fix = "Install NVIDIA's driver 580 or newer; device 'cpu' always works";
     return plugin;
   }

@@ -26,6 +26,12 @@ using namespace striate::cuda;
 constexpr int kThreads = 256, kWarp = 32;
 constexpr int64_t kEnoughBlocks = 528;  // four for each of an H100's processors
 
+/// Return the values of a pack's channels.
+template <int Size>
+__device__ Group<float, Size> of_channels(const float* from) {
+  return *reinterpret_cast<const Group<float, Size>*>(from);
+}
+
 // 1. Statistics of channels -----------------------------------------------------------------------
 
 __device__ float from_lane(float value, int distance) {
@@ -149,9 +155,10 @@ __global__ void __launch_bounds__(kThreads)
   for_rows<Size>(chunks, [&](int64_t at, int c) {
     const auto v = *reinterpret_cast<const Group<T, Size>*>(x + at);
     const auto d = *reinterpret_cast<const Group<T, Size>*>(dy + at);
+    const auto means = of_channels<Size>(mean + c);  // stays in the cache
     for (int k = 0; k < Size; ++k) {
       own[k].first += to_float(d.at[k]);
-      own[k].second += to_float(d.at[k]) * (to_float(v.at[k]) - mean[c + k]);
+      own[k].second += to_float(d.at[k]) * (to_float(v.at[k]) - means.at[k]);
     }
   });
   write_joined<Size>(own, moments, chunks);
@@ -201,8 +208,8 @@ struct Deviation {
   const float* values;
   float epsilon;
   bool is_variance;
-  __device__ float inverse(int c) const {
-    return is_variance ? 1 / sqrtf(values[c] + epsilon) : values[c];
+  __device__ float inverse(float value) const {
+    return is_variance ? 1 / sqrtf(value + epsilon) : value;
   }
 };
 
@@ -212,7 +219,7 @@ __global__ void finish_gradient_kernel(const float* moments, Deviation deviation
   if (c >= chunks.channels) return;
   const auto all = over_chunks<Gradients>(moments, c, chunks);
   if (threadIdx.x % kWarp != 0) return;
-  dgamma[c] = all.second * deviation.inverse(c);
+  dgamma[c] = all.second * deviation.inverse(deviation.values[c]);
   dbeta[c] = all.first;
 }
 
@@ -236,10 +243,14 @@ __global__ void normalise_kernel(const T* x, const float* gamma, const float* be
   const auto v = *reinterpret_cast<const Group<T, Size>*>(x + at);
   Group<T, Size> r, made;
   if (residual != nullptr) r = *reinterpret_cast<const Group<T, Size>*>(residual + at);
+  const auto means = of_channels<Size>(mean + c), gammas = of_channels<Size>(gamma + c),
+             betas = of_channels<Size>(beta + c),
+             deviations = of_channels<Size>(deviation.values + c);
+  Group<float, Size> rests = {};
+  if (!deviation.is_variance) rests = of_channels<Size>(rest + c);
   for (int k = 0; k < Size; ++k) {
-    float value = to_float(v.at[k]) - mean[c + k];
-    if (!deviation.is_variance) value -= rest[c + k];
-    value = value * (deviation.inverse(c + k) * gamma[c + k]) + beta[c + k];
+    float value = to_float(v.at[k]) - means.at[k] - rests.at[k];
+    value = value * (deviation.inverse(deviations.at[k]) * gammas.at[k]) + betas.at[k];
     if (residual != nullptr) value += to_float(r.at[k]);
     made.at[k] = from_float<T>(relu && value < 0 ? 0.0f : value);
   }
@@ -257,12 +268,18 @@ __global__ void backward_kernel(const T* x, const T* dy, const float* gamma, con
   const auto v = *reinterpret_cast<const Group<T, Size>*>(x + at);
   const auto d = *reinterpret_cast<const Group<T, Size>*>(dy + at);
   Group<T, Size> made;
+  const auto gammas = of_channels<Size>(gamma + c),
+             deviations = of_channels<Size>(deviation.values + c);
+  Group<float, Size> means = {}, dgammas = {}, dbetas = {};
+  if (!deviation.is_variance)
+    means = of_channels<Size>(mean + c), dgammas = of_channels<Size>(dgamma + c),
+    dbetas = of_channels<Size>(dbeta + c);
   for (int k = 0; k < Size; ++k) {
-    const float inverse = deviation.inverse(c + k);
+    const float inverse = deviation.inverse(deviations.at[k]);
     float slope = to_float(d.at[k]);
     if (!deviation.is_variance)
-      slope -= share * (dbeta[c + k] + (to_float(v.at[k]) - mean[c + k]) * inverse * dgamma[c + k]);
-    made.at[k] = from_float<T>(gamma[c + k] * inverse * slope);
+      slope -= share * (dbetas.at[k] + (to_float(v.at[k]) - means.at[k]) * inverse * dgammas.at[k]);
+    made.at[k] = from_float<T>(gammas.at[k] * inverse * slope);
   }
   *reinterpret_cast<Group<T, Size>*>(dx + at) = made;
 }
@@ -318,7 +335,14 @@ Prepared prepare_forward(const Problem& problem) {
         const Deviation deviation{training ? result(a, 2) : numbers(a, 4), epsilon, !training};
         auto* moments = static_cast<float*>(a.workspace);
         float* rest = training ? moments + moments_size / sizeof(float) : nullptr;
-        with_packs(dtype, m.channels, {a.inputs[0], a.outputs[0], added}, [&](auto z, auto size) {
+        const auto values = {a.inputs[0],
+                             static_cast<const void*>(a.outputs[0]),
+                             added,
+                             a.inputs[1],
+                             a.inputs[2],
+                             static_cast<const void*>(mean),
+                             static_cast<const void*>(deviation.values)};
+        with_packs(dtype, m.channels, values, [&](auto z, auto size) {
           using T = decltype(z);
           const T* x = static_cast<const T*>(a.inputs[0]);
           if constexpr (training) {
@@ -355,22 +379,25 @@ Prepared prepare_backward(const Problem& problem) {
         constexpr const char* name =
             training ? "batch_norm_training_backward" : "batch_norm_inference_backward";
         const Deviation deviation{numbers(a, 3), epsilon, !training};
-        with_packs(
-            dtype, m.channels, {a.inputs[0], a.inputs[4], a.outputs[0]}, [&](auto zero, auto size) {
-              using T = decltype(zero);
-              const T *x = static_cast<const T*>(a.inputs[0]),
-                      *dy = static_cast<const T*>(a.inputs[4]);
-              const Chunks chunks(m.rows, m.channels, size);
-              auto* moments = static_cast<float*>(a.workspace);
-              launch(name, gradient_sums_kernel<T, size>, chunks.grid(), a.stream, x, dy,
-                     numbers(a, 2), moments, chunks);
-              launch(name, finish_gradient_kernel, flat_grid(int64_t{m.channels} * kWarp), a.stream,
-                     moments, deviation, result(a, 1), result(a, 2), chunks);
-              if (wants_dx)
-                launch(name, backward_kernel<T, size>, flat_grid(m.count, size), a.stream, x, dy,
-                       numbers(a, 1), numbers(a, 2), deviation, result(a, 1), result(a, 2),
-                       static_cast<T*>(a.outputs[0]), m.count, m.channels, share);
-            });
+        with_packs(dtype, m.channels,
+                   {a.inputs[0], a.inputs[1], a.inputs[2], a.inputs[3], a.inputs[4], a.outputs[0],
+                    a.outputs[1], a.outputs[2]},
+                   [&](auto zero, auto size) {
+                     using T = decltype(zero);
+                     const T *x = static_cast<const T*>(a.inputs[0]),
+                             *dy = static_cast<const T*>(a.inputs[4]);
+                     const Chunks chunks(m.rows, m.channels, size);
+                     auto* moments = static_cast<float*>(a.workspace);
+                     launch(name, gradient_sums_kernel<T, size>, chunks.grid(), a.stream, x, dy,
+                            numbers(a, 2), moments, chunks);
+                     launch(name, finish_gradient_kernel, flat_grid(int64_t{m.channels} * kWarp),
+                            a.stream, moments, deviation, result(a, 1), result(a, 2), chunks);
+                     if (wants_dx)
+                       launch(name, backward_kernel<T, size>, flat_grid(m.count, size), a.stream, x,
+                              dy, numbers(a, 1), numbers(a, 2), deviation, result(a, 1),
+                              result(a, 2), static_cast<T*>(a.outputs[0]), m.count, m.channels,
+                              share);
+                   });
       },
       moments_bytes(m));
   made.in_place = {{0, 0, false}, {0, 4, false}};

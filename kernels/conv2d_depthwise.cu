@@ -7,7 +7,8 @@
 // reads. For windows of 3, 5 and 7 and strides of 1 and 2 a thread makes four neighbouring outputs
 // of four channels: a pixel is read once for all the outputs that see it. Other windows, strides,
 // dilations and numbers of channels go one output and one channel a thread. With stride 1 the
-// gradient of the input is the same convolution with turned filters; with others, a gather.
+// gradient of the input is the same convolution with turned filters; with others, a gather, which
+// for stride 2 takes every second row and column of the window: no zeros are multiplied.
 //
 // Method: rows kept in registers as in Lu, Zhang, Wang 2021, "Optimizing Depthwise Separable
 // Convolution Operations on GPUs".
@@ -78,6 +79,60 @@ __global__ void __launch_bounds__(kDepthwiseThreads, 3)
         const float v = sum[i][e] + to_float(b.at[e]) + to_float(residual.at[e]);
         y.at[e] = from_float<T>(gates ? p.gate(v, to_float(gated.at[e])) : p.activation(v));
       }
+      *reinterpret_cast<Elements<T, kChannels>*>(p.y + at) = y;
+    }
+  }
+}
+
+/// The gradient of the input for strides of 2; here x is dy, of P x Q, and y is dx. The first of a
+/// thread's four neighbouring pixels lies in the padded picture's even columns, so that what it and
+/// the third see of dy meets even taps, and the others odd ones.
+template <class T, int window>
+__global__ void __launch_bounds__(kDepthwiseThreads, 3)
+    conv2d_depthwise_backward_input_by_2_kernel(const __grid_constant__ Depthwise<T> p) {
+  __shared__ __align__(16) float filters[window * window * kPitch];
+  const int lane = static_cast<int>(threadIdx.x) % p.lanes;
+  const int first = static_cast<int>(blockIdx.y) * p.lanes * kChannels;
+  read_filters(p, first, p.lanes * kChannels, kPitch, filters);
+  const int c = first + lane * kChannels;
+  if (c >= p.C) return;
+  const int across = kDepthwiseThreads / p.lanes;
+  for (int64_t strip = int64_t{blockIdx.x} * across + threadIdx.x / p.lanes; strip < p.strips;
+       strip += int64_t{gridDim.x} * across) {
+    const int row = static_cast<int>(strip) / p.strips_per_row, h = row % p.H + p.top;
+    const int w0 = static_cast<int>(strip) % p.strips_per_row * kOutputs - p.left % 2;
+    const int q0 = (w0 + p.left) / 2;
+    const T* gradients = p.x + int64_t{row / p.H} * p.P * p.Q * p.C + c;
+    float sum[kOutputs][kChannels] = {};
+#pragma unroll 1
+    for (int r = h % 2; r < window; r += 2) {
+      const int from = (h - r) / 2;
+      if (h < r || from >= p.P) continue;
+      const T* line = gradients + (int64_t{from} * p.Q + q0) * p.C;
+      const float* taps = filters + r * window * kPitch + lane * kChannels;
+#pragma unroll
+      for (int u = -(window / 2); u < kOutputs / 2; ++u) {
+        if (static_cast<unsigned>(q0 + u) >= static_cast<unsigned>(p.Q)) continue;
+        const auto v = fetch<T, kChannels>(line + u * p.C, true);
+#pragma unroll
+        for (int i = 0; i < kOutputs; ++i) {
+          const int s = i - 2 * u;
+          if (s < 0 || s >= window) continue;
+          const float4 f = *reinterpret_cast<const float4*>(taps + s * kPitch);
+#pragma unroll
+          for (int e = 0; e < kChannels; ++e) sum[i][e] += to_float(v.at[e]) * (&f.x)[e];
+        }
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kOutputs; ++i) {
+      if (static_cast<unsigned>(w0 + i) >= static_cast<unsigned>(p.W)) continue;
+      const int64_t at = (int64_t{row} * p.W + w0 + i) * p.C + c;
+      const auto gated = fetch<T, kChannels>(p.gated + at, p.gated);
+      Elements<T, kChannels> y;
+#pragma unroll
+      for (int e = 0; e < kChannels; ++e)
+        y.at[e] = from_float<T>(p.gated ? p.gate(sum[i][e], to_float(gated.at[e])) : sum[i][e]);
       *reinterpret_cast<Elements<T, kChannels>*>(p.y + at) = y;
     }
   }
@@ -172,6 +227,18 @@ void launch_by_fours(const char* name, Depthwise<T> p, int64_t images, void* str
 }
 
 template <class T>
+void launch_by_2(const char* name, Depthwise<T> p, int64_t images, void* stream) {
+  p.strips_per_row = (p.W + p.left % 2 + kOutputs - 1) / kOutputs;
+  p.strips = static_cast<int>(images * p.H * p.strips_per_row);
+  p.lanes = depthwise_lanes(p.C / kChannels);
+  const Grid grid = depthwise_grid(p.strips, p.C / kChannels, p.lanes);
+  const auto kernel = p.R == 3   ? conv2d_depthwise_backward_input_by_2_kernel<T, 3>
+                      : p.R == 5 ? conv2d_depthwise_backward_input_by_2_kernel<T, 5>
+                                 : conv2d_depthwise_backward_input_by_2_kernel<T, 7>;
+  launch(name, kernel, grid, stream, p);
+}
+
+template <class T>
 void launch_singly(const char* name, void (*kernel)(Depthwise<T>), Depthwise<T> p, int64_t outputs,
                    void* stream) {
   p.strips = static_cast<int>(outputs);
@@ -231,7 +298,9 @@ Prepared prepare_backward_input(const Problem& problem) {
       p.y = static_cast<T*>(a.outputs[0]);
       if (gate) p.gated = static_cast<const T*>(a.inputs[gate.input]);
       p.gate = AnyGate(gate);
-      if (goes_by_fours(p) && is_aligned(p) && p.stride_h == 1) {
+      if (goes_by_fours(p) && is_aligned(p) && p.stride_h == 2) {
+        launch_by_2(name, p, s.N, a.stream);
+      } else if (goes_by_fours(p) && is_aligned(p)) {
         std::swap(p.H, p.P), std::swap(p.W, p.Q);
         p.top = p.R - 1 - p.top, p.left = p.S - 1 - p.left;
         p.turned = true;

@@ -9,9 +9,17 @@
 // four outputs, 8 columns apart, of eight filters: each pixel and each filter value it reads serves
 // 8 and 4 products. The results go through shared memory once more, so that activations are
 // applied in a short loop and stores are whole lines.
+//
+// Shared memory without bank conflicts: rows of taps are four floats longer than the filters, so
+// that eight taps of four filters lie in 32 banks; the rows of the patch are so much longer that the
+// outputs of a warp, of one to four rows, see pixels in different banks; pixels of two or four
+// channels are read at once. A warp fetches 32 taps of each of four filters, and its four groups of
+// eight lanes exchange what they hold so that it stores eight taps of all four.
 #include <striate/kernels/conv2d.h>
 
+#include <array>
 #include <striate/kernels/activation.cuh>
+#include <striate/kernels/block_sum.cuh>
 #include <striate/kernels/entry.cuh>
 #include <striate/kernels/gemm_tile.cuh>
 #include <striate/kernels/launch.cuh>
@@ -25,6 +33,7 @@ constexpr int kThreads = 128, kColumns = 32;  // of a block: threads, outputs of
 constexpr int kOutputs = 4, kFilters = 8;     // of a thread
 constexpr int kAcross = kColumns / kOutputs;  // threads over a row of outputs
 constexpr int kSums = kThreads * kOutputs * kFilters;
+constexpr int kBanks = 32, kTapsOfWarp = 32, kFiltersOfWarp = 4;
 
 template <class T>
 struct Direct {
@@ -36,16 +45,52 @@ struct Direct {
   int rows;    // of outputs in a block
   int tiles_p, tiles_q, tiles_k;
   int patch_h, patch_w;  // pixels that a block sees
+  int patch_pitch;       // from one row of them to the next, in floats
 };
+
+/// Read the channels of a pixel, at once where two or four of them are a vector.
+template <int C>
+__device__ void read_pixel(const float* from, float (&v)[C]) {
+  if constexpr (C == 4) {
+    const float4 all = *reinterpret_cast<const float4*>(from);
+    v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
+  } else if constexpr (C == 2) {
+    const float2 all = *reinterpret_cast<const float2*>(from);
+    v[0] = all.x, v[1] = all.y;
+  } else {
+#pragma unroll
+    for (int c = 0; c < C; ++c) v[c] = from[c];
+  }
+}
+
+/// Exchange values among a warp's four groups of eight lanes: what group g held as number f becomes
+/// number g of group f.
+__device__ inline void exchange(float (&v)[kFiltersOfWarp], int group) {
+#pragma unroll
+  for (int half = 1; half < kFiltersOfWarp; half *= 2) {
+    const bool upper = (group & half) != 0;
+#pragma unroll
+    for (int f = 0; f < kFiltersOfWarp; ++f) {
+      if ((f & half) != 0) continue;
+      const float other =
+          __shfl_xor_sync(kAllLanes, upper ? v[f] : v[f + half], half * kBanks / kFiltersOfWarp);
+      (upper ? v[f] : v[f + half]) = other;
+    }
+  }
+}
 
 template <class T, int C>
 __global__ void __launch_bounds__(kThreads, 4)
     conv2d_direct_kernel(const __grid_constant__ Direct<T> p) {
   extern __shared__ __align__(16) float shared[];
   const int filters = p.groups * kFilters;  // of the block
-  float* taps = shared;                     // [S, C, filters] of one row
-  float* patch = shared + p.S * C * filters;
+  const int pitch = filters + kFiltersOfWarp;
+  float* taps = shared;  // [S, C, pitch] of one row
+  float* patch = shared + p.S * C * pitch;
   const int t = static_cast<int>(threadIdx.x);
+  const int lane = t % kBanks;
+  const int across = filters / kFiltersOfWarp;  // a row of taps, in turns of warps
+  const int turns = (p.S * C + kTapsOfWarp - 1) / kTapsOfWarp * across;
   int tile = static_cast<int>(blockIdx.x);
   const int k0 = tile % p.tiles_k * filters;
   tile /= p.tiles_k;
@@ -60,37 +105,48 @@ __global__ void __launch_bounds__(kThreads, 4)
     const int rest = i - row * (p.patch_w * C), w = w0 + rest / C;
     const bool inside = static_cast<unsigned>(h) < static_cast<unsigned>(p.H) &&
                         static_cast<unsigned>(w) < static_cast<unsigned>(p.W);
-    patch[i] = inside ? to_float(image[(int64_t{h} * p.W + w) * C + rest % C]) : 0;
+    patch[row * p.patch_pitch + rest] =
+        inside ? to_float(image[(int64_t{h} * p.W + w) * C + rest % C]) : 0;
   }
 
   const int group = t % p.groups, place = t / p.groups;
   const int row = place / kAcross, column = place % kAcross;
-  const float* pixels = patch + (row * p.stride_h * p.patch_w + column * p.stride_w) * C;
+  const float* pixels = patch + row * p.stride_h * p.patch_pitch + column * p.stride_w * C;
   const int next = kAcross * p.stride_w * C;  // to the thread's next output
   float sum[kOutputs][kFilters] = {};
   for (int r = 0; r < p.R; ++r) {
     __syncthreads();
-    for (int i = t; i < p.S * C * filters; i += kThreads) {
-      const int filter = i / (p.S * C), tap = i - filter * (p.S * C);
-      taps[tap * filters + filter] =
-          k0 + filter < p.K ? to_float(p.w[((int64_t{k0} + filter) * p.R + r) * (p.S * C) + tap])
-                            : 0;
+    for (int turn = t / kBanks; turn < turns; turn += kThreads / kBanks) {
+      const int filter = turn % across * kFiltersOfWarp, tap0 = turn / across * kTapsOfWarp;
+      const T* from = p.w + ((int64_t{k0} + filter) * p.R + r) * (p.S * C) + tap0 + lane;
+      float own[kFiltersOfWarp];
+#pragma unroll
+      for (int f = 0; f < kFiltersOfWarp; ++f, from += int64_t{p.R} * (p.S * C))
+        own[f] = tap0 + lane < p.S * C && k0 + filter + f < p.K ? to_float(*from) : 0;
+      exchange(own, lane / 8);
+#pragma unroll
+      for (int f = 0; f < kFiltersOfWarp; ++f) {
+        const int tap = tap0 + f * 8 + lane % 8;
+        if (tap < p.S * C) taps[tap * pitch + filter + lane / 8] = own[f];
+      }
     }
     __syncthreads();
-    const float* at = pixels + r * p.dilation_h * p.patch_w * C;
+    const float* at = pixels + r * p.dilation_h * p.patch_pitch;
     const float* f = taps + group * kFilters;
     for (int s = 0; s < p.S; ++s, at += p.dilation_w * C) {
+      float v[kOutputs][C];
 #pragma unroll
-      for (int c = 0; c < C; ++c, f += filters) {
+      for (int i = 0; i < kOutputs; ++i) read_pixel(at + i * next, v[i]);
+#pragma unroll
+      for (int c = 0; c < C; ++c, f += pitch) {
         const float4 low = *reinterpret_cast<const float4*>(f);
         const float4 high = *reinterpret_cast<const float4*>(f + 4);
 #pragma unroll
         for (int i = 0; i < kOutputs; ++i) {
-          const float v = at[i * next + c];
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
-            sum[i][e] += v * (&low.x)[e];
-            sum[i][4 + e] += v * (&high.x)[e];
+            sum[i][e] += v[i][c] * (&low.x)[e];
+            sum[i][4 + e] += v[i][c] * (&high.x)[e];
           }
         }
       }
@@ -120,9 +176,27 @@ __global__ void __launch_bounds__(kThreads, 4)
 
 /// How a block's outputs and filters are cut, and its shared memory.
 struct Cut {
-  int groups, rows, patch_h, patch_w;
+  int groups, rows, patch_h, patch_w, patch_pitch;
   size_t shared;
 };
+
+/// Return the length of the patch's rows, at least `width` floats and whole pixels, with which the
+/// fewest threads of a warp read one bank: `rows` rows of kAcross of them, `down` patch rows and
+/// `across` floats apart.
+int64_t patch_pitch(int64_t width, int64_t channels, int rows, int64_t down, int64_t across) {
+  int64_t best = width;
+  int fewest = kBanks + 1;
+  for (int64_t pitch = width; pitch < width + kBanks; pitch += channels) {
+    int worst = 0;
+    std::array<int, kBanks> threads = {};
+    for (int row = 0; row < rows; ++row)
+      for (int column = 0; column < kAcross; ++column)
+        worst = std::max(
+            worst, ++threads[static_cast<size_t>((row * down * pitch + column * across) % kBanks)]);
+    if (worst < fewest) fewest = worst, best = pitch;
+  }
+  return best;
+}
 
 Cut cut_of(const Conv2dShape& s) {
   Cut cut;
@@ -130,7 +204,10 @@ Cut cut_of(const Conv2dShape& s) {
   cut.rows = kThreads / cut.groups / kAcross;
   const int64_t patch_h = (cut.rows - 1) * s.stride_h + (s.R - 1) * s.dilation_h + 1;
   const int64_t patch_w = (kColumns - 1) * s.stride_w + (s.S - 1) * s.dilation_w + 1;
-  const int64_t floats = patch_h * patch_w * s.C + s.S * s.C * cut.groups * kFilters;
+  const int64_t pitch =
+      patch_pitch(patch_w * s.C, s.C, kBanks / kAcross / cut.groups, s.stride_h, s.stride_w * s.C);
+  const int64_t floats = patch_h * pitch + s.S * s.C * (cut.groups * kFilters + kFiltersOfWarp);
+  cut.patch_pitch = static_cast<int>(pitch);
   cut.patch_h = static_cast<int>(patch_h), cut.patch_w = static_cast<int>(patch_w);
   cut.shared = static_cast<size_t>(std::max<int64_t>(floats, kSums)) * sizeof(float);
   return cut;
@@ -151,6 +228,7 @@ void run(const Conv2dShape& s, const Conv2dOptions& options, const Arguments& a)
   p.dilation_h = static_cast<int>(s.dilation_h), p.dilation_w = static_cast<int>(s.dilation_w);
   p.top = static_cast<int>(s.top), p.left = static_cast<int>(s.left);
   p.groups = cut.groups, p.rows = cut.rows, p.patch_h = cut.patch_h, p.patch_w = cut.patch_w;
+  p.patch_pitch = cut.patch_pitch;
   p.tiles_p = (p.P + cut.rows - 1) / cut.rows, p.tiles_q = (p.Q + kColumns - 1) / kColumns;
   p.tiles_k = (p.K + cut.groups * kFilters - 1) / (cut.groups * kFilters);
   const Grid grid = {s.N * p.tiles_p * p.tiles_q * p.tiles_k, 1, 1, kThreads, cut.shared};

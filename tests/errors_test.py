@@ -6,6 +6,11 @@ values, and the fix where there is one.
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import striate as st
@@ -18,6 +23,23 @@ NO_CUDA = (
     "device 'cuda' cannot be used: no CUDA runtime in /nonexistent/libcudart.so.13. "
     "Install CUDA 13, or pip install nvidia-cuda-runtime; device 'cpu' always works."
 )
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda file: file.write_text("text"), r"no CUDA runtime in {} \({}: .*\)\. Install"),
+        (lambda file: file.symlink_to(st._striate.__file__), r"{} is no CUDA runtime\. Install"),
+    ],
+    ids=["text", "another library"],
+)
+def test_a_file_that_is_no_cuda_runtime(make, says, tmp_path):
+    file = tmp_path / "libcudart.so.13"
+    make(file)
+    program = "import striate as st; st.Tensor([1.0]).to('cuda')"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                         env={**os.environ, "STRIATE_CUDART": str(file)})  # fmt: skip
+    assert re.search(says.replace("{}", re.escape(str(file))), run.stderr), run.stderr
 
 
 # --- shapes ---------------------------------------------------------------------------------------

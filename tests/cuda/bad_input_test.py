@@ -59,6 +59,12 @@ POSES = {
         NO_DEVICE,
         [r"there is no NVIDIA driver\. Install NVIDIA's driver 580 or newer", r"\[2\.\]"],
     ),
+    "an old runtime": (
+        {"EMULATOR_RUNTIME": "12080"},
+        NO_DEVICE,
+        [r"the CUDA runtime .*libcudart.* is of CUDA 12\.8, not 13\. Install CUDA 13, or",
+         r"\[2\.\]"],
+    ),
     "an old device": (
         {"EMULATOR_CAPABILITY": "7.0"},
         NO_DEVICE,

@@ -2,6 +2,7 @@
 //
 //   drop_barrier, drop_wait, drop_commit   the instruction does nothing
 //   drop_guard, negate_guard               a predicate is ignored, or means the opposite
+//   drop_size                              an asynchronous copy takes all its bytes, and no zeros
 //   shift_address                          one element further, in bytes what one lane moves
 //   none                                   no change, to test what tries mutants
 #include <algorithm>
@@ -9,6 +10,7 @@
 
 #include "coverage.h"
 #include "decode.h"
+#include "tensor.h"
 
 namespace emulator {
 namespace {
@@ -29,6 +31,12 @@ bool is_async(const Statement& statement, std::string_view part) {
   return statement.opcode == "cp" && has(statement, "async") &&
          std::any_of(statement.modifiers.begin(), statement.modifiers.end(),
                      [&](std::string_view modifier) { return modifier.substr(0, 5) == part; });
+}
+
+/// Return whether a register says how much of an asynchronous copy is taken: none outside a picture.
+bool has_size(const Statement& statement) {
+  const auto& operands = statement.operands;
+  return operands.size() > 3 && operands[3].kind == Operand::kRegister;
 }
 
 /// Bytes that one lane moves: what an address is shifted by, so that it stays aligned.
@@ -69,6 +77,8 @@ std::vector<Place> places(const Program& program) {
     if (is_barrier(*statement)) all.push_back({"drop_barrier", code, 0});
     if (is_async(*statement, "wait_")) all.push_back({"drop_wait", code, 0});
     if (is_async(*statement, "commi")) all.push_back({"drop_commit", code, 0});
+    if (is_async(*statement, "share") && has_size(*statement))
+      all.push_back({"drop_size", code, 0});
     if (statement->has_guard) {
       all.push_back({"drop_guard", code, 0});
       all.push_back({"negate_guard", code, 0});
@@ -133,7 +143,9 @@ std::vector<MutantPlace> mutant_places(const Program& program) {
   for (const Place& place : places(program)) {
     MutantPlace made{{program.kernel->name, place.kind, counts[place.kind]++}, place.code, {}};
     if (place.kind.ends_with("_guard") && chooses_division(program, place.code))
-      made.equivalent = "the branch chooses how to divide: 32 and 64 bits give the same quotient";
+      made.equivalent =
+          "the branch chooses how to divide: 32 and 64 bits give the same quotient of small "
+          "numbers";
     if (place.kind.ends_with("_guard") && chooses_width(program, place.code))
       made.equivalent =
           "the branch chooses 32-bit arithmetic for small numbers: 64 bits give the same";
@@ -155,11 +167,13 @@ void apply_mutant(Program& program, const Mutant& mutant) {
   for (const Place& place : places(program)) {
     if (place.kind != mutant.kind || index++ != mutant.index) continue;
     Instruction& instruction = program.code[place.code];
-    if (mutant.kind.substr(0, 5) == "drop_" && mutant.kind != "drop_guard") {
-      instruction.execute = nothing;
-    } else if (mutant.kind == "drop_guard") {
+    if (mutant.kind == "drop_guard") {
       instruction.guard = 0;
       instruction.guard_flip = 0;
+    } else if (mutant.kind == "drop_size") {
+      take_all_bytes(instruction);
+    } else if (mutant.kind.starts_with("drop_")) {
+      instruction.execute = nothing;
     } else if (mutant.kind == "negate_guard") {
       instruction.guard_flip = ~instruction.guard_flip;
     } else {

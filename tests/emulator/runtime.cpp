@@ -31,6 +31,7 @@ Pose read_pose() {
   Pose pose;
   pose.devices = static_cast<int>(number_from("EMULATOR_DEVICES", 1));
   if (pose.devices > 1) throw std::invalid_argument("EMULATOR_DEVICES must be 0 or 1");
+  pose.runtime = static_cast<int>(number_from("EMULATOR_RUNTIME", CUDART_VERSION));
   pose.driver_given = std::getenv("EMULATOR_DRIVER") != nullptr;
   pose.driver = static_cast<int>(number_from("EMULATOR_DRIVER", CUDART_VERSION));
   pose.memory = number_from("EMULATOR_MEMORY_BYTES", pose.memory);

@@ -24,6 +24,7 @@ struct Function;  // parse.h
 /// What the environment poses beside the executor's own Settings.
 struct Pose {
   int devices = 1;                      // EMULATOR_DEVICES: 0 or 1
+  int runtime = CUDART_VERSION;         // EMULATOR_RUNTIME: 12080 is another version
   int driver = CUDART_VERSION;          // EMULATOR_DRIVER: 12080 is too old, 0 is none at all
   bool driver_given = false;            // then PTX that is newer than the driver is refused
   uint64_t memory = uint64_t{2} << 30;  // EMULATOR_MEMORY_BYTES

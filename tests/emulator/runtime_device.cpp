@@ -230,7 +230,7 @@ cudaError_t cudaDriverGetVersion(int* version) {
 cudaError_t cudaRuntimeGetVersion(int* version) {
   return api("cudaRuntimeGetVersion", Needs::kNothing, [&] {
     require(version, "the place for the version is null");
-    *version = CUDART_VERSION;
+    *version = pose().runtime;
   });
 }
 

@@ -13,4 +13,7 @@ void register_mma();               // tensor.cpp
 void register_matrix_transfers();  // tensor_transfer.cpp: ldmatrix stmatrix movmatrix
 void register_async_copies();      // tensor_copy.cpp: cp.async
 
+/// Make a decoded cp.async take all bytes of its source, whatever a register says.
+void take_all_bytes(Instruction& instruction);
+
 }  // namespace emulator

@@ -185,6 +185,8 @@ bool select_cp(Selection& selection, Instruction& out) {
 
 }  // namespace
 
+void take_all_bytes(Instruction& instruction) { instruction.data[1] &= ~(kHasSize | kHasIgnore); }
+
 void register_async_copies() { register_opcode("cp", select_cp); }
 
 }  // namespace emulator

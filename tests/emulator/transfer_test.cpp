@@ -102,7 +102,8 @@ TEST(MoveMatrix, Transposes) {
 
 /// Copy 16 bytes a lane from the buffer to `tile` as `copy` says ([%r11] and [%rd0]), run `wait`,
 /// and return the four words that each lane finds in its part of `tile`.
-std::vector<u32> copied(const std::string& copy, const std::string& wait, Checks checks) {
+std::vector<u32> copied(const std::string& copy, const std::string& wait, Checks checks,
+                        const Mutant& mutant = {}) {
   std::vector<u32> source(128);
   for (u32 i = 0; i < 128; ++i) source[i] = i;
   const test::Buffer<u32> in(source), out(std::vector<u32>(128, kUntouched));
@@ -123,6 +124,7 @@ std::vector<u32> copied(const std::string& copy, const std::string& wait, Checks
     st.global.v4.u32 [%rd1], {%r1, %r2, %r3, %r4};)";
   Settings settings;
   settings.checks = checks;
+  settings.mutant = mutant;
   const Report report =
       test::execute(test::kernel_of(body, 2), {in.address(), out.address()}, settings);
   EXPECT_EQ(report.error, kSuccess) << report.message;
@@ -147,6 +149,14 @@ TEST(AsyncCopy, FourAndEightBytesLeaveTheRest) {
         copied("cp.async.ca.shared.global [%r11], [%rd0], " + std::to_string(bytes) + ";\n", kWait,
                Checks::kFull);
     for (u32 i = 0; i < 128; ++i) ASSERT_EQ(out[i], i % 4 * 4 < bytes ? i : 77u);
+  }
+}
+
+TEST(AsyncCopy, AMutantTakesAllOfASmallerSource) {
+  for (const std::string size : {"%r15", "%p1"}) {
+    const auto out = copied("cp.async.cg.shared.global [%r11], [%rd0], 16, " + size + ";\n", kWait,
+                            Checks::kFull, {"test", "drop_size", 0});
+    for (u32 i = 0; i < 128; ++i) ASSERT_EQ(out[i], i) << size;
   }
 }
 
